@@ -1,0 +1,163 @@
+// Reads YAML text into nodes that know their offsets, and refuses what would be read in two ways. Scalars stay text here
+// (src/go-scalar.ts types them). Parser messages quote the file, so only their codes are passed on.
+import { type Document, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, Parser, parseAllDocuments, visit, type YAMLMap } from "yaml";
+import { type ErrorCode, type Place, SealwardError } from "./errors.ts";
+
+/** A sealed file must fit into one object of the API server (1.5 MiB with everything around it). */
+export const maxDocumentBytes: number = 1024 * 1024;
+/** Any other SOPS file; the limit Flux has. */
+export const maxSopsFileBytes: number = 5 * 1024 * 1024;
+/** Far below where the parser's recursion ends, far above what a manifest needs. */
+const maxDepth = 100;
+
+const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u0080-\u009f\ufffe\uffff]/;
+
+/** One parsed document and where its parts stand. */
+export class YamlSource {
+  readonly text: string;
+  readonly file: string | undefined;
+  readonly root: YAMLMap;
+  readonly #lines: LineCounter;
+
+  constructor(text: string, file: string | undefined, root: YAMLMap, lines: LineCounter) {
+    this.text = text;
+    this.file = file;
+    this.root = root;
+    this.#lines = lines;
+  }
+
+  /** Line and column (both from 1) of an offset. */
+  placeOf(offset: number): Place {
+    return placeOf(this.#lines, offset, this.file);
+  }
+
+  /** A refusal that points at a node (or at the whole file). */
+  refusal(code: ErrorCode, message: string, at?: Node | number): SealwardError {
+    const offset = typeof at === "number" ? at : at?.range?.[0];
+    return new SealwardError(code, message, offset === undefined ? { file: this.file } : this.placeOf(offset));
+  }
+
+  /** Column (from 0) of an offset: the indentation, for the first key of a block map. */
+  columnOf(offset: number): number {
+    return offset - (this.text.lastIndexOf("\n", offset - 1) + 1);
+  }
+
+  /** The line ending that the file uses. */
+  get newline(): "\n" | "\r\n" {
+    return this.text.includes("\r\n") ? "\r\n" : "\n";
+  }
+}
+
+/**
+ * Parses exactly one document whose root is a map.
+ * @throws too-large, not-utf8 (byte-order mark), not-yaml, too-deep, several-documents, duplicate-key
+ */
+export function parseYaml(text: string, options: { readonly file?: string | undefined; readonly maxBytes?: number } = {}): YamlSource {
+  const { file, maxBytes = maxDocumentBytes } = options;
+  const documents = parseYamlStream(text, { file, maxBytes });
+  const [first, second] = documents;
+  if (first === undefined) throw new SealwardError("not-yaml", "The file is empty", { file });
+  if (second !== undefined) {
+    throw second.refusal("several-documents", `The file holds ${documents.length} YAML documents, one is expected`, second.root);
+  }
+  return first;
+}
+
+/** Parses every document of a stream; documents without content are left out. Same refusals as {@link parseYaml}, but for the number. */
+export function parseYamlStream(text: string, options: { readonly file?: string | undefined; readonly maxBytes: number }): YamlSource[] {
+  const { file, maxBytes } = options;
+  const bytes = Buffer.byteLength(text, "utf8");
+  if (bytes > maxBytes) {
+    throw new SealwardError("too-large", `The file has ${bytes} bytes, at most ${maxBytes} are allowed`, { file });
+  }
+  if (text.startsWith("\ufeff")) {
+    throw new SealwardError("not-utf8", "The file starts with a byte-order mark: save it as UTF-8 without one", { file, line: 1, column: 1 });
+  }
+  const lines = new LineCounter();
+  const documents = parse(text, lines, file);
+  const control = controlCharacter.exec(text);
+  if (control !== null) throw new SealwardError("not-yaml", "A control character stands in the file", placeOf(lines, control.index, file));
+  const sources: YamlSource[] = [];
+  for (const document of documents) {
+    const [problem] = [...document.errors, ...document.warnings];
+    if (problem !== undefined) {
+      const what = problem.code.toLowerCase().replaceAll("_", " ");
+      throw new SealwardError("not-yaml", `Cannot read the file as YAML: ${what}`, placeOf(lines, problem.pos[0], file));
+    }
+    const { contents } = document;
+    if (contents === null || (isScalar(contents) && contents.source === "")) continue;
+    if (!isMap(contents)) {
+      throw new SealwardError("not-yaml", "A YAML document must be a map of keys to values", placeOf(lines, contents.range?.[0] ?? 0, file));
+    }
+    const source = new YamlSource(text, file, contents, lines);
+    assertUnambiguous(source, document);
+    sources.push(source);
+  }
+  return sources;
+}
+
+function parse(text: string, lines: LineCounter, file: string | undefined): Document.Parsed[] {
+  try {
+    // uniqueKeys is quadratic in yaml 2.9 and checked below instead; the failsafe schema leaves typing to us.
+    const parsed = parseAllDocuments(text, {
+      schema: "failsafe",
+      uniqueKeys: false,
+      prettyErrors: false,
+      keepSourceTokens: true,
+      lineCounter: lines,
+    });
+    return "empty" in parsed ? [] : parsed;
+  } catch (error) {
+    if (error instanceof RangeError) throw new SealwardError("too-deep", "The file nests too deeply to be read", { file });
+    throw error;
+  }
+}
+
+/** One linear pass for what YAML allows and we do not: keys that are not text or come twice, and nesting without end. */
+function assertUnambiguous(source: YamlSource, document: Document.Parsed): void {
+  visit(document, {
+    Map(_, map, path) {
+      if (path.length > 2 * maxDepth) throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, map);
+      const seen = new Set<string>();
+      for (const { key } of map.items) {
+        if (!isScalar(key) || typeof key.value !== "string") throw source.refusal("not-yaml", "A key must be a plain or quoted text", map);
+        if (seen.has(key.value)) throw source.refusal("duplicate-key", `The key ${JSON.stringify(key.value)} stands twice in one map`, key);
+        seen.add(key.value);
+      }
+    },
+    Seq(_, list, path) {
+      if (path.length > 2 * maxDepth) throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, list);
+    },
+  });
+}
+
+function placeOf(lines: LineCounter, offset: number, file: string | undefined): Place {
+  const { line, col } = lines.linePos(offset);
+  return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
+}
+
+/** A comment as it stands in the text: `offset` is that of its `#`. */
+export interface CommentToken {
+  readonly offset: number;
+  readonly text: string;
+}
+
+/** Every comment of the text, in order. The node tree keeps comments without their places; the token tree has them. */
+export function commentsOf(text: string): CommentToken[] {
+  if (!text.includes("#")) return [];
+  const found: CommentToken[] = [];
+  const pending: unknown[] = [...new Parser().parse(text)];
+  while (pending.length > 0) {
+    const token = pending.pop();
+    if (Array.isArray(token)) pending.push(...token);
+    else if (isComment(token)) found.push({ offset: token.offset, text: token.source.slice(1) });
+    else if (typeof token === "object" && token !== null) pending.push(...Object.values(token).filter((part) => typeof part === "object"));
+  }
+  return found.sort((a, b) => a.offset - b.offset);
+}
+
+function isComment(token: unknown): token is { readonly type: "comment"; readonly offset: number; readonly source: string } {
+  return typeof token === "object" && token !== null && "type" in token && token.type === "comment";
+}
+
+export { isAlias, isMap, isPair, isScalar, isSeq };
