@@ -1,0 +1,44 @@
+// seal bind: gives a file a binding for what it is now. Only someone who can open it can do this, and never for another
+// environment than the one every source names.
+import { bindSealed, type Scope } from "../../src/index.ts";
+import { changeableFile, readDocument, withContent } from "../document.ts";
+import { requireExpectation } from "../environment.ts";
+import { withIdentities } from "../identities.ts";
+import type { Io } from "../io.ts";
+import { assertMayWrite, deliver } from "../output.ts";
+import { printDone } from "../report.ts";
+
+export interface BindOptions {
+  readonly env?: string;
+  readonly namespace?: string;
+  readonly scope?: Scope;
+  readonly identity?: readonly string[];
+  readonly out?: string;
+}
+
+export async function bind(io: Io, file: string, options: BindOptions): Promise<void> {
+  const document = await readDocument(io, changeableFile(file, "bind"));
+  const found = await requireExpectation(io, document, options);
+  await assertMayWrite(io, document, options, found.environment.name);
+  const { text, info, changes } = await withIdentities(io, { ...options, ...found }, (identities) =>
+    bindSealed(
+      document.content,
+      {
+        environment: found.environment,
+        ...(options.scope === undefined ? {} : { scope: options.scope }),
+        ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+        now: io.now(),
+        file,
+      },
+      identities,
+    ),
+  );
+  const out = options.out ?? file;
+  if (text === document.content && out === file) return printDone(io, `nothing changed: ${file}`);
+  await deliver(io, withContent(document, text), { out });
+  await printDone(
+    io,
+    `bound ${[info.namespace, info.name].filter(Boolean).join("/")} to ${info.environment} (${info.scope}): ${out}`,
+  );
+  for (const change of changes) await printDone(io, `  ${change}`);
+}

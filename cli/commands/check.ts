@@ -1,0 +1,136 @@
+// seal check: the keyless steps of the gate over files and folders, and a search for Secrets that are not sealed. Findings
+// go to stdout, everything else to stderr. No content of a file can stop it, only what is wrong with seal.yaml itself.
+import { resolve } from "node:path";
+import { checkSealed, type ErrorCode, isSealed, SealwardError } from "../../src/index.ts";
+import { decodeText, documentOf } from "../document.ts";
+import { configMissing, findExpectation } from "../environment.ts";
+import type { Io } from "../io.ts";
+import { listManifests } from "../listing.ts";
+import { printDone, safeText } from "../report.ts";
+import type { SettingsCache } from "../settings.ts";
+import { looksBroken, mentionsSecret, type Piece, splitDocuments, unsealedIn } from "../unsealed.ts";
+
+export interface CheckOptions {
+  readonly env?: string;
+  readonly output: "text" | "json";
+}
+
+interface Result {
+  readonly file: string;
+  readonly environment?: string;
+  readonly status: "ok" | "refused" | "unsealed";
+  readonly code?: ErrorCode;
+  readonly message?: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+interface Survey {
+  readonly io: Io;
+  readonly sources: { readonly env?: string; readonly known: SettingsCache };
+  readonly results: Result[];
+  /** SOPS files that are no Secrets, and files too large to be read: seen, not checked. */
+  readonly others: string[];
+}
+
+// No manifest comes near this; a larger file is data that happens to be named like one.
+const maxFileBytes = 32 * 1024 * 1024;
+
+export async function check(io: Io, paths: readonly string[], options: CheckOptions): Promise<void> {
+  const known: SettingsCache = new Map();
+  const survey: Survey = {
+    io,
+    sources: options.env === undefined ? { known } : { known, env: options.env },
+    results: [],
+    others: [],
+  };
+  for (const file of await listManifests(io, paths.length === 0 ? ["."] : paths)) await checkFile(survey, file);
+
+  const findings = survey.results.filter(({ status }) => status !== "ok");
+  if (options.output === "json") await io.stdout.write(`${JSON.stringify(survey.results, null, 2)}\n`);
+  else for (const finding of findings) await io.stdout.write(`${safeText(line(finding))}\n`);
+  const count = (status: Result["status"]): number =>
+    survey.results.filter((result) => result.status === status).length;
+  await printDone(
+    io,
+    `checked: ${count("ok")} sealed and in order, ${count("refused")} refused, ${count("unsealed")} not sealed`,
+  );
+  if (survey.others.length > 0)
+    await printDone(io, `not checked, for they are no Secrets: ${survey.others.join(", ")}`);
+  if (findings.length > 0)
+    throw new SealwardError(
+      "check-failed",
+      `The check found ${findings.length} ${findings.length === 1 ? "thing" : "things"} to correct`,
+    );
+}
+
+async function checkFile(survey: Survey, file: string): Promise<void> {
+  const { io, results, others } = survey;
+  const path = resolve(io.cwd, file);
+  // Git also lists what was deleted but not yet staged, and submodules, which are folders.
+  if ((await io.fs.kind(path)) !== "file") return;
+  if ((await io.fs.size(path)) > maxFileBytes) {
+    others.push(file);
+    return;
+  }
+  const bytes = await io.fs.read(path);
+  const loose = Buffer.from(bytes).toString("latin1");
+  if (!mentionsSecret(loose)) return;
+  try {
+    const text = decodeText(bytes, file);
+    const pieces = splitDocuments(text);
+    if (pieces.length === 1) await checkPiece(survey, file, { text, lineOffset: 0 });
+    else for (const piece of pieces) await checkOneOfSeveral(survey, file, piece);
+  } catch (problem) {
+    if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
+    if (problem.code === "not-a-secret") others.push(file);
+    else if (looksBroken(loose)) results.push(refusal(file, problem, 0));
+  }
+}
+
+/** A whole file, or a BoundSecret among other objects. Throws what the gate throws. */
+async function checkPiece({ io, sources, results }: Survey, file: string, piece: Piece): Promise<void> {
+  const document = documentOf(piece.text, file, resolve(io.cwd, file));
+  if (!isSealed(document.content)) {
+    for (const place of unsealedIn({ ...piece, text: document.content })) {
+      const message = "this Secret is not sealed; its values are readable by everyone who can read the repository";
+      results.push({ file, status: "unsealed", code: "not-sealed", message, ...place });
+    }
+    return;
+  }
+  const found = await findExpectation(io, document, sources);
+  if (found === null) throw configMissing("Cannot confirm the environment", file);
+  const environment = found.environment.name;
+  const { notices } = checkSealed(document.content, found.expectation, file);
+  if (notices.length === 0) results.push({ file, environment, status: "ok" });
+  for (const { code, message } of notices) results.push({ file, environment, status: "refused", code, message });
+}
+
+async function checkOneOfSeveral(survey: Survey, file: string, piece: Piece): Promise<void> {
+  if (!mentionsSecret(piece.text)) return;
+  try {
+    if (isSealed(piece.text))
+      throw new SealwardError("several-documents", "A sealed file holds one document, and this file has several", {
+        line: 1,
+      });
+    await checkPiece(survey, file, piece);
+  } catch (problem) {
+    if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
+    survey.results.push(refusal(file, problem, piece.lineOffset));
+  }
+}
+
+function refusal(file: string, { code, message, line, column }: SealwardError, lineOffset: number): Result {
+  return {
+    file,
+    status: "refused",
+    code,
+    message,
+    ...(line === undefined ? {} : { line: line + lineOffset }),
+    ...(column === undefined ? {} : { column }),
+  };
+}
+
+function line({ file, line: row, column, code, message }: Result): string {
+  return `${[file, row, column].filter((part) => part !== undefined).join(":")}: ${code}: ${message}`;
+}

@@ -1,0 +1,54 @@
+// seal edit: opens a sealed file in an editor and seals what changed. On a mistake the person may correct it; the file
+// on disk is touched only once everything is right.
+import { openSealed, resealEdited, SealwardError } from "../../src/index.ts";
+import { changeableFile, readDocument, readText, withContent } from "../document.ts";
+import { editText } from "../editor.ts";
+import { requireExpectation } from "../environment.ts";
+import { withIdentities } from "../identities.ts";
+import type { Io } from "../io.ts";
+import { deliver } from "../output.ts";
+import { printDone, printError, printNote } from "../report.ts";
+
+export interface EditOptions {
+  readonly env?: string;
+  readonly identity?: readonly string[];
+}
+
+export async function edit(io: Io, file: string, options: EditOptions): Promise<void> {
+  const document = await readDocument(io, changeableFile(file, "edit"));
+  const found = await requireExpectation(io, document, options);
+  await withIdentities(io, { ...options, ...found }, async (identities) => {
+    const opened = await openSealed(document.content, found.expectation, identities, document.name);
+    for (const notice of opened.notices) await printNote(io, `${notice.message} (${notice.code})`);
+
+    await editText(io, opened.plainText, file, async (edited) => {
+      if (edited === opened.plainText) {
+        await printDone(io, `nothing changed: ${file}`);
+        return null;
+      }
+      try {
+        const sealed = await resealEdited(document.content, edited, found.expectation, identities, {
+          now: io.now(),
+          file,
+        });
+        if ((await readText(io, file)) !== document.text) {
+          throw new SealwardError(
+            "file-unwritable",
+            "Cannot write the file: someone changed it while you were editing",
+            { file },
+          );
+        }
+        await deliver(io, withContent(document, sealed.text), { out: file });
+        await printDone(io, `sealed ${file}: ${sealed.changed.join(", ")}`);
+        return null;
+      } catch (problem) {
+        if (!(problem instanceof SealwardError) || !io.stdin.isTty) throw problem;
+        await printError(io, problem);
+        const answer = await io.ask("Edit again? [Y/n] ");
+        if (/^n/i.test(answer.trim()))
+          throw new SealwardError("cancelled", "Cannot seal the edited text: the edit was given up");
+        return edited;
+      }
+    });
+  });
+}

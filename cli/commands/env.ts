@@ -1,0 +1,66 @@
+// seal env manifest: the Environment resource for the cluster's admin, from what seal.yaml says about an environment.
+// What the cluster trusts from then on is the resource, not the repository.
+import { SealwardError } from "../../src/index.ts";
+import { configMissing } from "../environment.ts";
+import type { Io } from "../io.ts";
+import { UsageError } from "../report.ts";
+import { findSettings } from "../settings.ts";
+
+export interface EnvManifestOptions {
+  readonly namespace?: readonly string[];
+}
+
+export async function envManifest(io: Io, name: string, options: EnvManifestOptions): Promise<void> {
+  const settings = await findSettings(io, null);
+  if (settings === null) throw configMissing("Cannot print the Environment", "seal.yaml");
+  const { config } = settings;
+  const policy = config.environments.get(name);
+  if (policy === undefined) {
+    const known = [...config.environments.keys()].join(", ");
+    throw new SealwardError(
+      "environment-undefined",
+      `Cannot print the Environment ${JSON.stringify(name)}: seal.yaml defines ${known}`,
+      { file: config.file },
+    );
+  }
+  const foreign =
+    policy.namespaces.length === 0 ? undefined : options.namespace?.find((asked) => !policy.namespaces.includes(asked));
+  if (foreign !== undefined) {
+    throw new SealwardError(
+      "environment-mismatch",
+      `Cannot let "${name}" govern the namespace "${foreign}": seal.yaml gives it ${policy.namespaces.join(", ")}`,
+    );
+  }
+  const namespaces = options.namespace ?? policy.namespaces;
+  if (namespaces.length === 0) {
+    throw new UsageError(
+      `Cannot print the Environment "${name}": no namespace is named, and one that governs none opens nothing`,
+      `list \`namespaces\` under ${name} in seal.yaml, or add \`--namespace NAMESPACE\``,
+    );
+  }
+  await io.stdout.write(`apiVersion: sealward.dev/v1alpha1
+kind: Environment
+metadata:
+  name: ${yamlText(name)}
+spec:
+  namespaces:
+    names:${list(namespaces, 6)}
+  identities:
+    - age:
+        secretRef:
+          name: sealward-age-${name}
+  recipients:
+    age:${list(policy.ageRecipients, 6)}
+  scopes:${list(policy.scopes, 4)}
+  strictRecipients: ${policy.strictRecipients}
+${policy.acceptedUnbound.length === 0 ? "" : `  unbound:${list(policy.acceptedUnbound, 4)}\n`}`);
+}
+
+const list = (texts: readonly string[], indent: number): string =>
+  texts.map((text) => `\n${" ".repeat(indent)}- ${yamlText(text)}`).join("");
+
+/** JSON strings are YAML strings; quotes only where a reader might see a number, a boolean or null. */
+export function yamlText(text: string): string {
+  const isPlain = /^[a-z][a-z0-9-]*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null)$/.test(text);
+  return isPlain ? text : JSON.stringify(text);
+}

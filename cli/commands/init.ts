@@ -1,0 +1,176 @@
+// seal init: seal.yaml, a fresh identity for each environment and one for recovery, and the .gitignore lines that keep
+// plaintext out. Identities go outside every Git work tree. Replaces nothing; when a step fails, it takes back the others.
+import { basename, dirname, join, resolve } from "node:path";
+import { assertAgeRecipient, parseConfig, SealwardError } from "../../src/index.ts";
+import { readText } from "../document.ts";
+import { keysFolder } from "../identities.ts";
+import type { Io } from "../io.ts";
+import { printDone, UsageError } from "../report.ts";
+import { findSettings, findWorkTree, shown } from "../settings.ts";
+import { yamlText } from "./env.ts";
+import { freshIdentityFile } from "./keygen.ts";
+
+export interface InitOptions {
+  readonly env?: readonly string[];
+  readonly recipient?: readonly string[];
+  readonly namespace?: readonly string[];
+  readonly recovery?: string;
+  readonly keysDir?: string;
+}
+
+const ignored = ["*.plain.yaml", "*.agekey"];
+
+export async function init(io: Io, options: InitOptions): Promise<void> {
+  const folder = await io.fs.realPath(io.cwd);
+  const above = await findSettings(io, null);
+  if (above !== null) {
+    const message = `Cannot write seal.yaml: ${shown(io, join(above.folder, "seal.yaml"))} governs this folder already`;
+    throw new SealwardError("file-exists", message, { file: above.config.file });
+  }
+  const names = options.env ?? ["staging", "prod"];
+  const recipients = pairs("--recipient", options.recipient, names);
+  const namespaces = pairs("--namespace", options.namespace, names);
+  const keys = options.keysDir === undefined ? keysFolder(io, folder) : resolve(io.cwd, options.keysDir);
+  const newFiles = new Map<string, string>();
+  const recipientOf = (name: string): string => {
+    const { text, recipient } = freshIdentityFile(io.now());
+    newFiles.set(join(keys, `${name}.agekey`), text);
+    return recipient;
+  };
+  for (const recipient of [...recipients.values(), options.recovery === undefined ? [] : [options.recovery]].flat())
+    assertAgeRecipient(recipient);
+  const recovery = options.recovery ?? recipientOf("recovery");
+  const text = configText(
+    recovery,
+    names.map((name) => ({
+      name,
+      recipients: recipients.get(name) ?? [recipientOf(name)],
+      namespaces: namespaces.get(name) ?? [],
+    })),
+  );
+  assertValid(text);
+  await assertOutsideGit(io, keys, newFiles);
+
+  const made: string[] = [];
+  try {
+    for (const [file, identity] of newFiles) {
+      await io.fs.create(file, identity);
+      made.push(file);
+    }
+    await addIgnoredNames(io, join(folder, ".gitignore"));
+    await io.fs.write(join(folder, "seal.yaml"), text);
+  } catch (problem) {
+    for (const file of made) await io.fs.remove(file);
+    throw problem;
+  }
+  await tell(io, { keys, isUsual: keys === keysFolder(io, folder) }, names, newFiles);
+}
+
+/** NAME=VALUE options by environment. What was typed is not repeated: it might be an identity by mistake. */
+function pairs(flag: string, given: readonly string[] | undefined, names: readonly string[]): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const pair of given ?? []) {
+    const [name = "", value = ""] = pair.split("=", 2);
+    if (!names.includes(name) || value === "") {
+      throw new UsageError(
+        `Cannot use a ${flag}: expected NAME=VALUE with one of ${names.join(", ")} for NAME`,
+        "name further environments with `--env NAME …`",
+      );
+    }
+    found.set(name, [...(found.get(name) ?? []), value]);
+  }
+  return found;
+}
+
+/** The library's own reading is the check of names and namespaces; what it refuses came from the flags. */
+function assertValid(text: string): void {
+  try {
+    parseConfig(text, "seal.yaml");
+  } catch (problem) {
+    if (!(problem instanceof SealwardError)) throw problem;
+    throw new UsageError(
+      `Cannot write seal.yaml: ${problem.message}`,
+      "correct the flags; environments and namespaces have lower-case letters, digits and dashes",
+    );
+  }
+}
+
+async function assertOutsideGit(io: Io, keys: string, newFiles: ReadonlyMap<string, string>): Promise<void> {
+  if (newFiles.size === 0) return;
+  let existing = keys;
+  while ((await io.fs.kind(existing)) === null) existing = dirname(existing);
+  const workTree = await findWorkTree(io, await io.fs.realPath(existing));
+  if (workTree !== null) {
+    throw new UsageError(
+      `Cannot write identities to ${keys}: it lies in the Git work tree ${workTree}`,
+      "name a folder outside: `--keys-dir FOLDER`",
+    );
+  }
+  for (const file of newFiles.keys()) {
+    if ((await io.fs.kind(file)) !== null) {
+      throw new SealwardError(
+        "file-exists",
+        `Cannot write ${file}: it holds an identity already; use it with --recipient, or name another folder with --keys-dir`,
+        { file },
+      );
+    }
+  }
+}
+
+async function addIgnoredNames(io: Io, file: string): Promise<void> {
+  const present = (await io.fs.kind(file)) === null ? "" : await readText(io, file);
+  const missing = ignored.filter((name) => !present.split(/\r?\n/).includes(name));
+  if (missing.length === 0) return;
+  await io.fs.write(file, `${present}${present === "" || present.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
+}
+
+function configText(
+  recovery: string,
+  environments: readonly { name: string; recipients: readonly string[]; namespaces: readonly string[] }[],
+): string {
+  const blocks = environments.map(
+    ({ name, recipients, namespaces }) => `  ${yamlText(name)}:
+    recipients:
+      age: [${recipients.map(yamlText).join(", ")}]
+    paths: [${JSON.stringify(`**/${name}/**`)}] # a sealed file anywhere else is not this environment's
+    ${namespaces.length === 0 ? "# namespaces: [payments] # the only namespaces of this environment" : `namespaces: [${namespaces.map(yamlText).join(", ")}]`}
+    scope: strict # a file opens under its own namespace and name only
+`,
+  );
+  return `# Which secrets belong to which environment, and who can open them. Holds no secret itself: commit it.
+version: 1
+
+# Can open every environment when all else is lost. Its identity is kept offline.
+recovery:
+  age: [${yamlText(recovery)}]
+
+environments:
+${blocks.join("\n")}`;
+}
+
+async function tell(
+  io: Io,
+  { keys, isUsual }: { keys: string; isUsual: boolean },
+  names: readonly string[],
+  newFiles: ReadonlyMap<string, string>,
+): Promise<void> {
+  await printDone(
+    io,
+    `wrote seal.yaml with ${names.join(", ")}, and ${ignored.join(", ")} into .gitignore; commit both`,
+  );
+  for (const file of newFiles.keys()) await printDone(io, `identity: ${file}`);
+  const own = [...newFiles.keys()].map((file) => basename(file, ".agekey")).find((name) => name !== "recovery");
+  if (newFiles.has(join(keys, "recovery.agekey"))) {
+    await printDone(
+      io,
+      `Move ${join(keys, "recovery.agekey")} to an offline place now, and delete it here: it opens everything.`,
+    );
+  }
+  if (own === undefined) return;
+  const found = isUsual ? "seal finds these identities here; elsewhere" : "To open files";
+  await printDone(io, `${found}: export SOPS_AGE_KEY_FILE=${join(keys, `${own}.agekey`)}`);
+  await printDone(
+    io,
+    `Next: kubectl create secret generic db -n NAMESPACE --from-literal=KEY=VALUE --dry-run=client -o yaml | seal --env ${own} -o ${own}/db.sealed.yaml`,
+  );
+}

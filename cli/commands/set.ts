@@ -1,0 +1,61 @@
+// seal set: one value of a sealed file, from stdin or a file, never from the argument list, where other users of the
+// machine and the shell's history would see it. The bytes are taken as they are.
+import { resolve } from "node:path";
+import { setValue } from "../../src/index.ts";
+import { changeableFile, readDocument, withContent } from "../document.ts";
+import { requireExpectation } from "../environment.ts";
+import { withIdentities } from "../identities.ts";
+import type { Io } from "../io.ts";
+import { deliver } from "../output.ts";
+import { printDone, printNote, UsageError } from "../report.ts";
+
+export interface SetOptions {
+  readonly env?: string;
+  readonly identity?: readonly string[];
+  readonly fromFile?: string;
+  readonly trim?: boolean;
+  readonly allowEmpty?: boolean;
+}
+
+export async function set(io: Io, file: string, key: string, options: SetOptions): Promise<void> {
+  // What was typed is not repeated: with `KEY=VALUE` it would hold the value.
+  if (!/^[-._a-zA-Z0-9]+$/.test(key)) {
+    throw new UsageError(
+      "Cannot set a value: KEY may hold only letters, digits, '-', '_' and '.'",
+      "pipe the value in: `seal set FILE KEY < VALUE_FILE`",
+    );
+  }
+  const document = await readDocument(io, changeableFile(file, "set"));
+  const found = await requireExpectation(io, document, options);
+  const value = await readValue(io, options);
+  const { text } = await withIdentities(io, { ...options, ...found }, (identities) =>
+    setValue(document.content, key, value, found.expectation, identities, { now: io.now(), file }),
+  );
+  if (text === document.content) return printDone(io, `nothing changed: ${file}`);
+  await deliver(io, withContent(document, text), { out: file });
+  await printDone(io, `sealed ${file}: ${key}`);
+}
+
+async function readValue(io: Io, options: SetOptions): Promise<Uint8Array> {
+  if (options.fromFile === undefined && io.stdin.isTty) {
+    throw new UsageError(
+      "Cannot read the value: stdin is a terminal, which would show it",
+      "pipe the value in, or name a file: `--from-file PATH`",
+    );
+  }
+  const given =
+    options.fromFile === undefined ? await io.stdin.readAll() : await io.fs.read(resolve(io.cwd, options.fromFile));
+  const value = options.trim ? withoutLineBreak(given) : given;
+  // Mostly the trace of a command before the pipe that failed.
+  if (value.length === 0 && !options.allowEmpty) {
+    throw new UsageError("Cannot set an empty value: nothing came in", "add `--allow-empty` if that is meant");
+  }
+  if (withoutLineBreak(value).length !== value.length)
+    await printNote(io, "the value ends with a line break, which is kept; `--trim` drops it");
+  return value;
+}
+
+function withoutLineBreak(bytes: Uint8Array): Uint8Array {
+  if (bytes.at(-1) !== 10) return bytes;
+  return bytes.subarray(0, bytes.at(-2) === 13 ? -2 : -1);
+}

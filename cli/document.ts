@@ -1,0 +1,67 @@
+// Reads what a command is about: a file or stdin, and the sealed document in it, be it the file itself or what a
+// BoundSecret file carries. Knows nothing about environments and keys.
+import { resolve } from "node:path";
+import { rewrapBoundSecret, SealwardError, unwrapBoundSecret } from "../src/index.ts";
+import type { Io } from "./io.ts";
+import { UsageError } from "./report.ts";
+
+export interface Document {
+  /** As messages show it: the path as given, or "stdin". */
+  readonly name: string;
+  /** Null for stdin. */
+  readonly path: string | null;
+  /** The whole file. */
+  readonly text: string;
+  /** The manifest or sealed file in it. */
+  readonly content: string;
+  /** Name and namespace of the BoundSecret that carries it, which are where the cluster will open it; null for a plain file. */
+  readonly carrier: { readonly name: string; readonly namespace?: string } | null;
+}
+
+/** Reads FILE, or stdin for `-` or nothing. Throws `usage` rather than wait for a person to type a manifest. */
+export async function readDocument(io: Io, file: string | undefined): Promise<Document> {
+  if (file === undefined && io.stdin.isTty) {
+    throw new UsageError(
+      "Cannot read a manifest: no FILE is named and stdin is a terminal",
+      "name a file, or pipe one in: `seal FILE`; `seal help` explains",
+    );
+  }
+  if (file === undefined || file === "-")
+    return documentOf(decodeText(await io.stdin.readAll(), "stdin"), "stdin", null);
+  return documentOf(await readText(io, file), file, resolve(io.cwd, file));
+}
+
+export function documentOf(text: string, name: string, path: string | null): Document {
+  const bound = unwrapBoundSecret(text, name);
+  if (bound === null) return { name, path, text, content: text, carrier: null };
+  const { document, ...carrier } = bound;
+  return { name, path, text, content: document, carrier };
+}
+
+/** The same file with other content: everything around the sealed document is kept. */
+export function withContent(document: Document, content: string): string {
+  return document.carrier === null ? content : rewrapBoundSecret(document.text, content);
+}
+
+/** FILE for commands that change it in place, which stdin cannot be. */
+export function changeableFile(file: string, command: string): string {
+  if (file === "-")
+    throw new UsageError(
+      `Cannot ${command} stdin: the command changes a file in place`,
+      `name the file: \`seal ${command} FILE\``,
+    );
+  return file;
+}
+
+export async function readText(io: Io, file: string): Promise<string> {
+  return decodeText(await io.fs.read(resolve(io.cwd, file)), file);
+}
+
+/** Throws `not-utf8`. A byte order mark stays in the text: what to do with it is for the parser to say. */
+export function decodeText(bytes: Uint8Array, name: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new SealwardError("not-utf8", "Cannot read the file: it is not UTF-8", { file: name });
+  }
+}

@@ -1,0 +1,83 @@
+// Collects the age identities a person holds, from the places where `sops` looks and from the folder `seal init` writes
+// to. All sources are read; one that cannot be used is mentioned only if opening fails. Never shows key text.
+import { basename, join } from "node:path";
+import { type AgeIdentity, type EnvironmentPolicy, parseAgeIdentities, SealwardError } from "../src/index.ts";
+import { readText } from "./document.ts";
+import type { Io } from "./io.ts";
+import { printNote } from "./report.ts";
+import type { Settings } from "./settings.ts";
+
+/**
+ * Calls `open` with every identity found: `--identity` files, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, sops/age/keys.txt, and what
+ * `seal init` wrote for this environment. When that fails for want of an identity, notes say which sources were unusable.
+ * @throws what `open` throws; for a file named with `--identity` also `file-missing`, `file-unreadable`, `identity-invalid`
+ */
+export async function withIdentities<T>(
+  io: Io,
+  options: {
+    readonly identity?: readonly string[];
+    readonly environment?: EnvironmentPolicy;
+    readonly settings?: Settings;
+  },
+  open: (identities: readonly AgeIdentity[]) => Promise<T>,
+): Promise<T> {
+  const identities: AgeIdentity[] = [];
+  for (const file of options.identity ?? []) identities.push(...parseAgeIdentities(await readText(io, file), file));
+  const unusable: SealwardError[] = [];
+  const tryOut = async (source: string, read: () => Promise<string>, isOptional: boolean): Promise<void> => {
+    try {
+      identities.push(...parseAgeIdentities(await read(), source));
+    } catch (problem) {
+      if (!(problem instanceof SealwardError)) throw problem;
+      if (!(isOptional && problem.code === "file-missing")) unusable.push(problem);
+    }
+  };
+  // sops separates the keys of this variable by any white space, so one line may hold several.
+  const inline = io.env["SOPS_AGE_KEY"] ?? "";
+  if (inline !== "") await tryOut("SOPS_AGE_KEY", async () => keyLines(inline), false);
+  const named = io.env["SOPS_AGE_KEY_FILE"] ?? "";
+  if (named !== "") await tryOut(named, () => readText(io, named), false);
+  const standard = join(configFolder(io), "sops", "age", "keys.txt");
+  await tryOut(standard, () => readText(io, standard), true);
+  const { settings, environment } = options;
+  if (settings !== undefined && environment !== undefined) {
+    const own = join(keysFolder(io, settings.folder), `${environment.name}.agekey`);
+    await tryOut(own, () => readText(io, own), true);
+  }
+  try {
+    return await open(identities);
+  } catch (problem) {
+    if (
+      problem instanceof SealwardError &&
+      (problem.code === "identity-missing" || problem.code === "identity-unmatched")
+    ) {
+      for (const { file, line, message } of unusable) {
+        await printNote(
+          io,
+          `unusable identities: ${[file, line].filter((part) => part !== undefined).join(":")}: ${message}`,
+        );
+      }
+    }
+    throw problem;
+  }
+}
+
+/** Where `seal init` keeps the identities of the repository whose seal.yaml lies in `folder`: never inside it. */
+export const keysFolder = (io: Io, folder: string): string => join(configFolder(io), "sealward", basename(folder));
+
+/** The user's configuration folder, as sops determines it (Go's os.UserConfigDir, XDG_CONFIG_HOME also on macOS). */
+function configFolder(io: Io): string {
+  const xdg = io.env["XDG_CONFIG_HOME"] ?? "";
+  if (io.platform === "win32") return io.env["AppData"] ?? io.env["APPDATA"] ?? join(io.home, "AppData", "Roaming");
+  if (xdg !== "") return xdg;
+  return io.platform === "darwin" ? join(io.home, "Library", "Application Support") : join(io.home, ".config");
+}
+
+function keyLines(text: string): string {
+  return text
+    .split("\n")
+    .filter((line) => !line.trimStart().startsWith("#"))
+    .flatMap((line) => line.split(/\s+/))
+    .filter((word) => word !== "")
+    .join("\n");
+}

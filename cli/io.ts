@@ -1,0 +1,122 @@
+// The CLI's surroundings as one value: streams, files, environment variables, time, child processes, signals.
+// Everything else in cli/ takes what it needs from here; nothing here knows what a Secret is.
+import { spawn } from "node:child_process";
+import { homedir, tmpdir } from "node:os";
+import { createInterface } from "node:readline/promises";
+import { SealwardError } from "../src/index.ts";
+import { type Files, nodeFiles } from "./files.ts";
+
+export interface Output {
+  readonly isTty: boolean;
+  write(data: string | Uint8Array): Promise<void>;
+}
+
+export interface Child {
+  /** Exit status; null when a signal ended it, or when it could not be started. */
+  readonly status: number | null;
+  readonly stdout: Uint8Array;
+}
+
+export interface Io {
+  readonly stdin: { readonly isTty: boolean; readAll(): Promise<Uint8Array> };
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly fs: Files;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly home: string;
+  readonly tempFolder: string;
+  readonly platform: string;
+  now(): Date;
+  /** Runs a program without a shell. `capture` takes its stdout and gives it no stdin; otherwise it has the terminal. */
+  run(command: readonly string[], options: RunOptions): Promise<Child>;
+  /** Asks the person at the terminal; the answer is one line. */
+  ask(question: string): Promise<string>;
+  /** While registered, SIGINT, SIGTERM and SIGHUP go to the handler instead of ending the program. */
+  onSignal(handler: (signal: NodeJS.Signals) => void): () => void;
+}
+
+export interface RunOptions {
+  readonly cwd: string;
+  readonly capture: boolean;
+  /** Receives a function that sends the running child a signal. */
+  readonly started?: (kill: (signal: NodeJS.Signals) => void) => void;
+}
+
+// Far above any Secret, which the library limits; here only so that an endless pipe cannot fill the memory.
+const maxStdinBytes = 64 * 1024 * 1024;
+
+export function nodeIo(process: NodeJS.Process): Io {
+  return {
+    stdin: { isTty: process.stdin.isTTY === true, readAll: () => readAll(process.stdin) },
+    stdout: output(process.stdout),
+    stderr: output(process.stderr),
+    fs: nodeFiles,
+    env: process.env,
+    cwd: process.cwd(),
+    home: homedir(),
+    tempFolder: tmpdir(),
+    platform: process.platform,
+    now: () => new Date(),
+    run: runChild,
+    ask: async (question) => {
+      const terminal = createInterface({ input: process.stdin, output: process.stderr });
+      // ^C and ^D close the interface and leave the question pending for ever; both are an answer, though not a line.
+      const closed = new Promise<string>((resolve) => terminal.once("close", () => resolve("n")));
+      try {
+        return await Promise.race([terminal.question(question), closed]);
+      } finally {
+        terminal.close();
+      }
+    },
+    onSignal: (handler) => {
+      const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+      for (const signal of signals) process.on(signal, handler);
+      return () => {
+        for (const signal of signals) process.off(signal, handler);
+      };
+    },
+  };
+}
+
+export function runChild(command: readonly string[], options: RunOptions): Promise<Child> {
+  const [program = "", ...parameters] = command;
+  return new Promise((resolve) => {
+    const stdout: Uint8Array[] = [];
+    const child = spawn(program, parameters, {
+      cwd: options.cwd,
+      stdio: options.capture ? ["ignore", "pipe", "ignore"] : "inherit",
+    });
+    child.stdout?.on("data", (chunk: Uint8Array) => stdout.push(chunk));
+    child.on("error", () => resolve({ status: null, stdout: new Uint8Array() }));
+    child.on("close", (status) => resolve({ status, stdout: Buffer.concat(stdout) }));
+    options.started?.((signal) => {
+      child.kill(signal);
+      // SIGINT may be meant for the child alone; the others mean that we are to end, with what it left behind wiped.
+      if (signal !== "SIGINT") setTimeout(() => child.kill("SIGKILL"), 2000).unref();
+    });
+  });
+}
+
+function output(stream: NodeJS.WriteStream): Output {
+  return {
+    isTty: stream.isTTY === true,
+    write: (data) =>
+      new Promise((resolve, reject) => {
+        stream.write(data, (problem) => (problem ? reject(problem) : resolve()));
+      }),
+  };
+}
+
+async function readAll(stream: NodeJS.ReadStream): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of stream) {
+    const part = typeof chunk === "string" ? Buffer.from(chunk) : (chunk as Uint8Array);
+    bytes += part.length;
+    if (bytes > maxStdinBytes)
+      throw new SealwardError("too-large", `Cannot read stdin: it is larger than ${maxStdinBytes} bytes`);
+    chunks.push(part);
+  }
+  return Buffer.concat(chunks);
+}

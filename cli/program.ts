@@ -1,0 +1,152 @@
+// The command table: names, flags, help. Declares only; each action loads its command's file when it is called, which
+// keeps the start short.
+import { Command, Option } from "commander";
+import { scopes } from "../src/index.ts";
+import type { Io } from "./io.ts";
+
+const example = `
+Example:
+  $ seal init                                        # once: seal.yaml and a key for each environment
+  $ kubectl create secret generic db -n payments --from-literal=PASSWORD=… \\
+      --dry-run=client -o yaml | seal --env prod -o deploy/prod/db.sealed.yaml
+  $ seal set deploy/prod/db.sealed.yaml PASSWORD < new-password
+  $ seal check                                       # in CI: needs no key
+
+Exit codes: 0 done, 1 refused or findings, 2 usage, 3 input file, 4 configuration, 5 keys, 6 file system, 70 bug, 130 cancelled.`;
+
+const commandNames = ["init", "keygen", "env", "encrypt", "decrypt", "edit", "set", "bind", "check", "wrap", "help"];
+
+/** The version stands in package.json; the build and a test keep this equal. */
+export const version = "0.1.0";
+
+export function createProgram(io: Io, write: (stream: "stdout" | "stderr", text: string) => void): Command {
+  const program = new Command("seal")
+    .description("Kubernetes Secrets in Git, sealed for one environment and opened in no other")
+    .version(version)
+    .usage("[command] [options]")
+    .addHelpText("after", example)
+    .showHelpAfterError("hint: see `seal help` and `seal help COMMAND`")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => write("stdout", text),
+      writeErr: (text) => write("stderr", text),
+      getOutHelpWidth: () => 100,
+      getErrHelpWidth: () => 100,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  const command = (spec: string, summary: string, options: { readonly isDefault?: boolean } = {}): Command =>
+    program.command(spec, options).description(summary);
+
+  command("init", "write seal.yaml, with a fresh key for each environment kept outside the repository")
+    .option("--env <name...>", "environments to define (default: staging prod)")
+    .option(
+      "--recipient <name=age1...>",
+      "an existing recipient of an environment; no key is made for that one (repeatable)",
+      collect,
+    )
+    .option("--namespace <name=namespace>", "a namespace of an environment (repeatable)", collect)
+    .option("--recovery <age1...>", "an existing recovery recipient, instead of a fresh one")
+    .option(
+      "--keys-dir <folder>",
+      "where the fresh keys go (default: sealward/<repository> in your configuration folder)",
+    )
+    .action(async (options) => (await import("./commands/init.ts")).init(io, options));
+
+  command("keygen", "make an age identity; its recipient is printed to stderr")
+    .option("-o, --out <file>", "write the identity to a new file that only you can read")
+    .option("--secret", "print the Secret that gives the controller its identity, for `kubectl create -f -`")
+    .option("--env <name>", "with --secret: the environment it is for")
+    .option("--namespace <namespace>", "with --secret: the controller's namespace", "sealward-system")
+    .option("--from <file>", "with --secret: use the identity in this file instead of a new one")
+    .action(async (options) => (await import("./commands/keygen.ts")).keygen(io, options));
+
+  command("env", "environments of seal.yaml")
+    .command("manifest <name>")
+    .description("print the Environment resource of an environment, for `kubectl apply -f -`")
+    .option("--namespace <namespace>", "a namespace it governs, where seal.yaml names none (repeatable)", collect)
+    .action(async (name: string, options) => (await import("./commands/env.ts")).envManifest(io, name, options));
+
+  sealing(
+    command("encrypt [file]", "seal a manifest (the default command); - or no FILE is stdin", { isDefault: true }),
+  )
+    .option("-i, --in-place", "replace the file by its sealed form")
+    .option("--wrap", "write a BoundSecret that carries the sealed file")
+    .option("--force", "replace an existing output whatever it is")
+    .action(async (file: string | undefined, options) => {
+      rejectMistypedCommand(program, file);
+      return (await import("./commands/encrypt.ts")).encrypt(io, file, options);
+    });
+
+  opening(command("decrypt [file]", "open a sealed file; - or no FILE is stdin"))
+    .option("-o, --out <file>", "write the plaintext to a file that only you can read")
+    .option("--force", "replace an existing output")
+    .action(async (file: string | undefined, options) =>
+      (await import("./commands/decrypt.ts")).decrypt(io, file, options),
+    );
+
+  opening(
+    command("edit <file>", "open a sealed file in $SEAL_EDITOR, $VISUAL or $EDITOR and seal what changed"),
+  ).action(async (file: string, options) => (await import("./commands/edit.ts")).edit(io, file, options));
+
+  opening(command("set <file> <key>", "set one value of a sealed file, read from stdin or a file, byte for byte"))
+    .option("--from-file <path>", "read the value from this file")
+    .option("--trim", "drop one line break at the end of the value")
+    .option("--allow-empty", "accept an empty value")
+    .action(async (file: string, key: string, options) =>
+      (await import("./commands/set.ts")).set(io, file, key, options),
+    );
+
+  sealing(command("bind <file>", "bind a file anew, after a change with other tools, by someone who can open it"))
+    .option("-i, --in-place", "replace the file (what happens without -o)")
+    .option("--identity <file>", "an age identity file to open it with (repeatable)", collect)
+    .action(async (file: string, options) => (await import("./commands/bind.ts")).bind(io, file, options));
+
+  command("check [paths...]", "check sealed files without a key, and find Secrets that are not sealed")
+    .option("--env <name>", "the environment that every file must belong to")
+    .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
+    .action(async (paths: string[], options) => (await import("./commands/check.ts")).check(io, paths, options));
+
+  command("wrap [file]", "print the BoundSecret that carries a sealed file into the cluster; needs no key")
+    .option("--env <name>", "the environment the file must belong to")
+    .option("-o, --out <file>", "write to a file instead of stdout")
+    .option("--force", "replace an existing output whatever it is")
+    .action(async (file: string | undefined, options) => (await import("./commands/wrap.ts")).wrap(io, file, options));
+
+  return program;
+}
+
+const sealing = (command: Command): Command =>
+  command
+    .option("--env <name>", "the environment to seal for")
+    .option("--namespace <namespace>", "the namespace, where the manifest names none")
+    .addOption(new Option("--scope <scope>", "how much the binding pins").choices(scopes))
+    .option("-o, --out <file>", "write to a file instead of stdout");
+
+const opening = (command: Command): Command =>
+  command
+    .option("--env <name>", "the environment the file must belong to")
+    .option(
+      "--identity <file>",
+      "an age identity file, besides SOPS_AGE_KEY, SOPS_AGE_KEY_FILE and the usual places (repeatable)",
+      collect,
+    );
+
+const collect = (value: string, previous: readonly string[] = []): readonly string[] => [...previous, value];
+
+/** `seal decypt` reaches the default command as a file name; commander itself only compares with command names before that. */
+function rejectMistypedCommand(program: Command, word: string | undefined): void {
+  if (word === undefined || !/^[a-z]+$/.test(word)) return;
+  const close = commandNames.find((name) => name !== word && isOneSlip(word, name));
+  if (close !== undefined)
+    program.error(`error: unknown command '${word}' (for a file of that name: ./${word})\n(Did you mean ${close}?)`);
+}
+
+/** One letter too many, missing, wrong, or two swapped. */
+function isOneSlip(word: string, name: string): boolean {
+  let start = 0;
+  while (start < word.length && word[start] === name[start]) start++;
+  const [a, b] = [word.slice(start), name.slice(start)];
+  if (a.slice(1) === b || a === b.slice(1) || a.slice(1) === b.slice(1)) return true;
+  return a[0] === b[1] && a[1] === b[0] && a.slice(2) === b.slice(2);
+}

@@ -1,0 +1,28 @@
+// run(argv, io): one command from arguments to exit code, and the only catch: every failure becomes `error:` and `hint:`
+// lines here. What a failure means to a person stands in report.ts.
+import { CommanderError } from "commander";
+import { SealwardError } from "../src/index.ts";
+import type { Io } from "./io.ts";
+import { createProgram } from "./program.ts";
+import { exitOf, internalFailure, printError, safeText } from "./report.ts";
+
+/** Runs one command; resolves to the exit code and never rejects. Codes: docs/cli.md. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const written: { text: string; stream: "stdout" | "stderr" }[] = [];
+  const program = createProgram(io, (stream, text) => written.push({ stream, text }));
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return 0;
+  } catch (problem) {
+    if (problem instanceof CommanderError) return problem.exitCode === 0 ? 0 : exitOf("usage");
+    if (problem instanceof SealwardError) {
+      await printError(io, problem);
+      return exitOf(problem.code);
+    }
+    // Not one of ours, so its message may quote anything, a value or a key included: only its kind and place are shown.
+    await io.stderr.write(internalFailure(problem));
+    return 70;
+  } finally {
+    for (const { stream, text } of written) await io[stream].write(stream === "stderr" ? safeText(text) : text);
+  }
+}

@@ -1,0 +1,94 @@
+// Finds the seal.yaml that governs a file: the nearest one above the file, up to the Git root, never merged. Symbolic
+// links are resolved first, so that a link cannot lend a file the path of another environment. Decides nothing.
+import { dirname, join, relative, resolve, sep } from "node:path";
+import { type Config, parseConfig } from "../src/index.ts";
+import { readText } from "./document.ts";
+import type { Io } from "./io.ts";
+import { printNote } from "./report.ts";
+
+export interface Settings {
+  readonly config: Config;
+  /** The folder of the seal.yaml, without symbolic links. */
+  readonly folder: string;
+  /** The file relative to that folder, with "/" between its parts; undefined when this was asked for a folder. */
+  readonly path: string | undefined;
+}
+
+/** What was found for a folder, for a command that asks about many files. */
+export type SettingsCache = Map<string, Omit<Settings, "path"> | null>;
+
+/**
+ * The settings that govern a file, which need not exist yet, or with no file the working folder. Null: no seal.yaml
+ * governs it. A nested seal.yaml that the topmost one does not list does not count, and a note says so.
+ */
+export async function findSettings(
+  io: Io,
+  file: string | null,
+  known: SettingsCache = new Map(),
+): Promise<Settings | null> {
+  const real = await io.fs.realPath(resolve(io.cwd, file ?? "."));
+  const start = file === null ? real : dirname(real);
+  const cached = known.get(start);
+  const governing = cached === undefined ? await search(io, start) : cached;
+  known.set(start, governing);
+  return governing === null
+    ? null
+    : { ...governing, path: file === null ? undefined : posixRelative(governing.folder, real) };
+}
+
+async function search(io: Io, start: string): Promise<Omit<Settings, "path"> | null> {
+  const found: string[] = [];
+  for (const folder of await searched(io, start)) {
+    if ((await io.fs.kind(join(folder, "seal.yaml"))) === "file") found.push(folder);
+  }
+  const top = found.at(-1);
+  if (top === undefined) return null;
+  const topConfig = await readConfig(io, top);
+  for (const folder of found) {
+    const name = posixRelative(top, join(folder, "seal.yaml"));
+    if (folder === top || topConfig.nested.includes(name)) {
+      return { config: folder === top ? topConfig : await readConfig(io, folder), folder };
+    }
+    await printNote(io, `${name} does not count: ${shown(io, join(top, "seal.yaml"))} does not list it under "nested"`);
+  }
+  return null;
+}
+
+/** The folder that holds `.git`, a folder or (in a linked work tree) a file; null outside any work tree. */
+export async function findWorkTree(io: Io, folder: string): Promise<string | null> {
+  for (const candidate of upwards(folder)) {
+    if ((await io.fs.kind(join(candidate, ".git"))) !== null) return candidate;
+  }
+  return null;
+}
+
+/** A path as messages show it: relative to the working folder where that is shorter. */
+export function shown(io: Io, path: string): string {
+  const short = relative(io.cwd, path);
+  return short === "" ? "." : short.startsWith("..") ? path : short;
+}
+
+/**
+ * The folders to look in, nearest first. Outside Git the search ends at the working folder: a seal.yaml that someone put
+ * into a shared parent such as /tmp must not choose who can open what is sealed here.
+ */
+async function searched(io: Io, start: string): Promise<readonly string[]> {
+  const end = (await findWorkTree(io, start)) ?? (await io.fs.realPath(io.cwd));
+  const above = [...upwards(start)];
+  const last = above.indexOf(end);
+  return last === -1 ? [start] : above.slice(0, last + 1);
+}
+
+function* upwards(folder: string): Generator<string> {
+  for (let at = folder; ; at = dirname(at)) {
+    yield at;
+    if (dirname(at) === at) return;
+  }
+}
+
+async function readConfig(io: Io, folder: string): Promise<Config> {
+  const file = join(folder, "seal.yaml");
+  return parseConfig(await readText(io, file), shown(io, file));
+}
+
+const posixRelative = (from: string, to: string): string => relative(from, to).split(sep).join("/");

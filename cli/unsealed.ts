@@ -1,0 +1,65 @@
+// Finds Secrets in the clear in the text of any YAML or JSON file: single manifests, several documents, Lists. Looks at the
+// shape of the text where the library, which reads one document at a time, cannot say more; repairs and refuses nothing.
+import { isSealed, readManifest, SealwardError } from "../src/index.ts";
+
+export interface Piece {
+  readonly text: string;
+  /** The line in the file before the piece's first one. */
+  readonly lineOffset: number;
+}
+
+const kindOf = (kinds: string): RegExp =>
+  new RegExp(`\\bkind["']?\\s*:\\s*(?:[!&]\\S+\\s+)*["']?(?:${kinds})(?![\\w-])`, "g");
+const hasValues = /(?:^|[\s{,"'])(?:data|stringData)["']?\s*:/;
+const hasSopsBlock = /(?:^|[{,]\s*)["']?sops["']?\s*:/m;
+
+/** Whether a file is worth a closer look: it may hold a Secret, plain or sealed. Cheap; wrong only in the cautious way. */
+export function mentionsSecret(text: string): boolean {
+  return kindOf("(?:Bound)?Secret(?:List)?").test(text) || (hasSopsBlock.test(text) && text.includes("ENC["));
+}
+
+/** The documents of a YAML stream. "---" at the start of a line is a marker everywhere in YAML, so no parser is needed. */
+export function splitDocuments(text: string): readonly Piece[] {
+  const pieces: Piece[] = [];
+  let lineOffset = 0;
+  for (const piece of text.split(/^---(?=\s|$)/m)) {
+    if (piece.split("\n").some((line) => /^\s*[^\s#%]/.test(line) && !/^\.\.\.\s*$/.test(line)))
+      pieces.push({ text: piece, lineOffset });
+    lineOffset += piece.split("\n").length - 1;
+  }
+  return pieces;
+}
+
+/** A file or piece that cannot be read but was, by its look, a Secret or a sealed file; not so a template with a Secret in it. */
+export function looksBroken(text: string): boolean {
+  return mentionsSecret(text) && (!text.includes("{{") || hasSopsBlock.test(text));
+}
+
+/** Where Secrets with values in the clear begin in one document; lines count from the start of the file. */
+export function unsealedIn({ text, lineOffset }: Piece): readonly { readonly line: number; readonly column: number }[] {
+  if (!hasValues.test(text) || isSealed(text)) return [];
+  const code = codeOf(text);
+  // Values that Kubernetes or we would refuse are no less in the clear.
+  if (code === "not-yaml" && !looksBroken(text)) return [];
+  if (code !== "not-a-secret") return placesOf(text, kindOf("Secret"), lineOffset).slice(0, 1);
+  if (!kindOf("List|SecretList").test(text)) return [];
+  const items = placesOf(text, kindOf("Secret"), lineOffset);
+  return items.length > 0 ? items : placesOf(text, kindOf("SecretList"), lineOffset).slice(0, 1);
+}
+
+function codeOf(text: string): string | null {
+  try {
+    readManifest(text);
+    return null;
+  } catch (problem) {
+    if (problem instanceof SealwardError) return problem.code;
+    throw problem;
+  }
+}
+
+function placesOf(text: string, pattern: RegExp, lineOffset: number): { line: number; column: number }[] {
+  return [...text.matchAll(pattern)].map(({ index }) => {
+    const before = text.slice(0, index).split("\n");
+    return { line: lineOffset + before.length, column: (before.at(-1) ?? "").length + 1 };
+  });
+}
