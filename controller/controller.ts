@@ -1,0 +1,85 @@
+// Puts the parts together: watches fill the queue, the queue reconciles. Knows no process; main.ts gives it everything.
+import type { Clock } from "./clock.ts";
+import { isClusterError } from "./cluster-error.ts";
+import { IdentityStore } from "./identities.ts";
+import type { KubeClient } from "./kube-client.ts";
+import { describeUnexpected, type Log } from "./log.ts";
+import { WorkQueue, type WorkResult } from "./queue.ts";
+import { reconcile } from "./reconcile.ts";
+import { World } from "./world.ts";
+
+export interface ControllerOptions {
+  readonly client: KubeClient;
+  /** Where key Secrets are, and where nothing is ever opened. */
+  readonly ownNamespace: string;
+  readonly workers: number;
+  readonly instance: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A settled object is looked at again after about this long, so that drift is repaired. */
+  readonly resyncMs?: number;
+  readonly random?: () => number;
+}
+
+export interface Controller {
+  /** Resolves when the world has been listed and work has begun. */
+  readonly started: Promise<void>;
+  /** Finishes the work at hand, then resolves. */
+  stop(): Promise<void>;
+}
+
+export function startController(options: ControllerOptions): Controller {
+  const { client, ownNamespace, workers, instance, clock, log, resyncMs = 600_000, random = Math.random } = options;
+  const stopping = new AbortController();
+  const queue = new WorkQueue({ clock, workers, random, work, onError });
+  const world = new World({
+    client,
+    ownNamespace,
+    clock,
+    log,
+    enqueue: (key) => queue.add(key),
+    onKeySecret: (name) => identities.forget(name),
+  });
+  const identities = new IdentityStore({ client, ownNamespace, versionOf: (name) => world.keySecretVersion(name) });
+
+  async function work(key: string): Promise<WorkResult> {
+    try {
+      return await reconcile(key, {
+        client,
+        world,
+        identities,
+        ownNamespace,
+        instance,
+        log,
+        now: () => new Date(clock.now()),
+        // Spread out, or every restart would bring all objects round at the same moment for ever after.
+        resyncMs: () => resyncMs * (0.9 + 0.2 * random()),
+      });
+    } catch (error) {
+      if (!isClusterError(error)) throw error;
+      // A conflict means that someone wrote meanwhile: look again, soon. The rest may last.
+      log[error.kind === "conflict" ? "info" : "warn"]("will retry", { resource: key, code: error.kind });
+      return { kind: "retry", afterMs: error.retryAfterMs };
+    }
+  }
+
+  function onError(key: string, error: unknown): void {
+    log.error("unexpected failure", { resource: key, ...describeUnexpected(error) });
+  }
+
+  const running = world.run(stopping.signal);
+  const started = running.then(() => {
+    if (stopping.signal.aborted) return;
+    log.info("started", { workers, namespace: ownNamespace });
+    queue.start();
+  });
+  return {
+    started,
+    stop: async () => {
+      stopping.abort();
+      await queue.stop();
+      await (await running).ended;
+      log.info("stopped");
+    },
+  };
+}
