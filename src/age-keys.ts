@@ -57,9 +57,11 @@ function parseIdentity(line: string, file: string, lineNumber: number): AgeIdent
   const refuse = (why: string) => new SealwardError("identity-invalid", why, { file, line: lineNumber });
   if (/^AGE-SECRET-KEY-PQ-1/i.test(line)) throw refuse("Post-quantum age identities are not supported yet");
   if (/^AGE-PLUGIN-/i.test(line)) throw refuse("age plugin identities are not supported");
-  if (!/^AGE-SECRET-KEY-1/.test(line)) throw refuse("Not an age identity: expected a line that starts with AGE-SECRET-KEY-1");
+  if (!/^AGE-SECRET-KEY-1/.test(line))
+    throw refuse("Not an age identity: expected a line that starts with AGE-SECRET-KEY-1");
   const raw = decode(line, "age-secret-key-");
-  if (raw === null) throw refuse("Cannot read the age identity: its checksum or length is wrong (mistyped or cut off?)");
+  if (raw === null)
+    throw refuse("Cannot read the age identity: its checksum or length is wrong (mistyped or cut off?)");
   const der = Buffer.concat([pkcs8Prefix, raw]);
   const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
   raw.fill(0);
@@ -79,7 +81,10 @@ export function recipientKey(recipient: string): KeyObject {
   }
   const raw = recipientPattern.test(recipient) ? decode(recipient, "age") : null;
   if (raw === null) {
-    throw new SealwardError("recipient-invalid", "Not an age recipient: expected age1 and 58 characters with a right checksum");
+    throw new SealwardError(
+      "recipient-invalid",
+      "Not an age recipient: expected age1 and 58 characters with a right checksum",
+    );
   }
   return createPublicKey({ key: Buffer.concat([spkiPrefix, raw]), format: "der", type: "spki" });
 }

@@ -1,7 +1,16 @@
 // Wraps and unwraps a data key as SOPS stores it: one armored age file for one X25519 recipient.
 // Byte layout: the age v1 specification (C2SP age.md). Primitives come from node:crypto, which is eight times faster
 // here than the age author's own library; the tests use that library and the released `age` as oracles.
-import { createCipheriv, createDecipheriv, createHmac, diffieHellman, generateKeyPairSync, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  diffieHellman,
+  generateKeyPairSync,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from "node:crypto";
 import { type AgeIdentity, publicKeyFromRaw, rawPublicKey, recipientKey } from "./age-keys.ts";
 
 const intro = "age-encryption.org/v1";
@@ -100,7 +109,9 @@ function derive(secret: Uint8Array, salt: Uint8Array, info: string): Uint8Array 
 }
 
 function headerMac(fileKey: Uint8Array, header: string): Uint8Array {
-  return createHmac("sha256", derive(fileKey, Buffer.alloc(0), "header")).update(header, "latin1").digest();
+  return createHmac("sha256", derive(fileKey, Buffer.alloc(0), "header"))
+    .update(header, "latin1")
+    .digest();
 }
 
 function encryptChunk(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Buffer {

@@ -29,7 +29,11 @@ export interface Place {
 }
 
 /** The binding of a manifest for a place; `nonce` is kept when nothing else changes, so that the leaf stays the same. */
-export function bindingOf(manifest: Manifest, place: Place, nonce: string = randomBytes(16).toString("base64")): Binding {
+export function bindingOf(
+  manifest: Manifest,
+  place: Place,
+  nonce: string = randomBytes(16).toString("base64"),
+): Binding {
   return {
     environment: place.environment,
     scope: place.scope,
@@ -71,8 +75,23 @@ export function parseBinding(bytes: Uint8Array): Binding | null {
   const textAt = (key: string) => (typeof fields[key] === "string" ? fields[key] : undefined);
   const scope = scopes.find((known) => known === fields["scope"]);
   const [environment, type, plain, nonce] = ["environment", "type", "plain", "nonce"].map(textAt);
-  if (scope === undefined || environment === undefined || type === undefined || plain === undefined || nonce === undefined) return null;
-  const binding: Binding = { environment, scope, namespace: textAt("namespace"), name: textAt("name"), type, plain, nonce };
+  if (
+    scope === undefined ||
+    environment === undefined ||
+    type === undefined ||
+    plain === undefined ||
+    nonce === undefined
+  )
+    return null;
+  const binding: Binding = {
+    environment,
+    scope,
+    namespace: textAt("namespace"),
+    name: textAt("name"),
+    type,
+    plain,
+    nonce,
+  };
   // One text for one binding: unknown fields, another version or order do not encode back to the same bytes.
   return decodeUtf8(encodeBinding(binding)) === text ? binding : null;
 }

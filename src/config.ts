@@ -25,10 +25,15 @@ export function parseConfig(text: string, file: string): Config {
   const recovery = reader.recipients(root, "recovery");
   const environments = new Map<string, EnvironmentPolicy>();
   const listed = root.get("environments", true);
-  if (!isMap(listed) || listed.items.length === 0) throw reader.refuse("environments must be a map with at least one environment", root);
+  if (!isMap(listed) || listed.items.length === 0)
+    throw reader.refuse("environments must be a map with at least one environment", root);
   for (const { key, value } of (listed as YAMLMap<Node, Node | null>).items) {
     const name = isScalar(key) ? String(key.value) : "";
-    if (!environmentName.test(name)) throw reader.refuse(`An environment's name has lower-case letters, digits and dashes, found ${JSON.stringify(name)}`, key);
+    if (!environmentName.test(name))
+      throw reader.refuse(
+        `An environment's name has lower-case letters, digits and dashes, found ${JSON.stringify(name)}`,
+        key,
+      );
     if (!isMap(value)) throw reader.refuse(`environments.${name} must be a map`, key);
     environments.set(name, reader.environment(name, value as YAMLMap, recovery));
   }
@@ -40,7 +45,8 @@ function sourceOf(text: string, file: string): YamlSource {
     return parseYaml(text, { file });
   } catch (error) {
     // For seal.yaml the one code says more than which rule of YAML it broke.
-    if (error instanceof SealwardError) throw new SealwardError("config-invalid", error.message, { file, line: error.line, column: error.column });
+    if (error instanceof SealwardError)
+      throw new SealwardError("config-invalid", error.message, { file, line: error.line, column: error.column });
     throw error;
   }
 }
@@ -60,20 +66,31 @@ class Reader {
   assertKeys(map: YAMLMap, allowed: readonly string[], where: string): void {
     for (const { key } of map.items) {
       const name = isScalar(key) ? String(key.value) : "";
-      if (!allowed.includes(name)) throw this.refuse(`${where} has no key ${JSON.stringify(name)}; it has ${allowed.join(", ")}`, key as Node);
+      if (!allowed.includes(name))
+        throw this.refuse(`${where} has no key ${JSON.stringify(name)}; it has ${allowed.join(", ")}`, key as Node);
     }
   }
 
   environment(name: string, map: YAMLMap, recovery: readonly string[]): EnvironmentPolicy {
     const where = `environments.${name}`;
-    this.assertKeys(map, ["recipients", "paths", "namespaces", "scope", "scopes", "strictRecipients", "unbound"], where);
+    this.assertKeys(
+      map,
+      ["recipients", "paths", "namespaces", "scope", "scopes", "strictRecipients", "unbound"],
+      where,
+    );
     const own = this.recipients(map, "recipients");
     if (own.length === 0) throw this.refuse(`${where} needs at least one recipient of its own`, map);
     const [chosen] = this.list(map, "scope", (text) => scopes.includes(text as Scope), `one of ${scopes.join(", ")}`);
     const defaultScope = (chosen ?? "strict") as Scope;
-    const listed = this.list(map, "scopes", (text) => scopes.includes(text as Scope), `a list of ${scopes.join(", ")}`) as readonly Scope[];
+    const listed = this.list(
+      map,
+      "scopes",
+      (text) => scopes.includes(text as Scope),
+      `a list of ${scopes.join(", ")}`,
+    ) as readonly Scope[];
     const allowed = listed.length > 0 ? listed : [defaultScope];
-    if (!allowed.includes(defaultScope)) throw this.refuse(`${where}.scope is ${defaultScope}, which scopes does not list`, map);
+    if (!allowed.includes(defaultScope))
+      throw this.refuse(`${where}.scope is ${defaultScope}, which scopes does not list`, map);
     return {
       name,
       ageRecipients: [...new Set([...own, ...recovery])],

@@ -61,13 +61,22 @@ export function findEnvironment(config: Config, sources: EnvironmentSources): En
   ] as const) {
     if (name === undefined) continue;
     if (!config.environments.has(name)) {
-      throw new SealwardError("environment-undefined", `${source} names the environment ${JSON.stringify(name)}; ${config.file} has ${namesOf(all)}`);
+      throw new SealwardError(
+        "environment-undefined",
+        `${source} names the environment ${JSON.stringify(name)}; ${config.file} has ${namesOf(all)}`,
+      );
     }
     voices.push({ source, chooses: true, environments: new Set([name]) });
   }
   const { path, namespace } = sources;
   if (path !== undefined) {
-    voices.push(voiceOf(all, { source: `the path ${path}`, silent: ({ paths }) => paths.length === 0, allows: ({ paths }) => isMatch(path, paths) }));
+    voices.push(
+      voiceOf(all, {
+        source: `the path ${path}`,
+        silent: ({ paths }) => paths.length === 0,
+        allows: ({ paths }) => isMatch(path, paths),
+      }),
+    );
   }
   if (namespace !== undefined) {
     voices.push(
@@ -83,12 +92,24 @@ export function findEnvironment(config: Config, sources: EnvironmentSources): En
 
 function voiceOf(
   all: readonly EnvironmentPolicy[],
-  { source, silent, allows }: { readonly source: string; readonly silent: (e: EnvironmentPolicy) => boolean; readonly allows: (e: EnvironmentPolicy) => boolean },
+  {
+    source,
+    silent,
+    allows,
+  }: {
+    readonly source: string;
+    readonly silent: (e: EnvironmentPolicy) => boolean;
+    readonly allows: (e: EnvironmentPolicy) => boolean;
+  },
 ): Voice {
   const allowed = all.filter(allows);
   // A source that some environment claims is that environment's alone; one that none claims is open to those without a list.
   const claimed = allowed.length > 0;
-  return { source, chooses: claimed, environments: new Set((claimed ? allowed : all.filter(silent)).map(({ name }) => name)) };
+  return {
+    source,
+    chooses: claimed,
+    environments: new Set((claimed ? allowed : all.filter(silent)).map(({ name }) => name)),
+  };
 }
 
 function decide(config: Config, voices: readonly Voice[]): EnvironmentPolicy {
@@ -96,18 +117,27 @@ function decide(config: Config, voices: readonly Voice[]): EnvironmentPolicy {
   const remaining = all.filter(({ name }) => voices.every(({ environments }) => environments.has(name)));
   const [only, other] = remaining;
   if (only === undefined) {
-    const said = voices.map(({ source, environments }) => `${source} says ${environments.size === 0 ? "no environment" : [...environments].join(" or ")}`);
+    const said = voices.map(
+      ({ source, environments }) =>
+        `${source} says ${environments.size === 0 ? "no environment" : [...environments].join(" or ")}`,
+    );
     throw new SealwardError("environment-mismatch", `The environment is in dispute: ${said.join("; ")}`);
   }
   if (other !== undefined || !voices.some(({ chooses }) => chooses)) {
-    throw new SealwardError("environment-unknown", `Nothing says which environment this file belongs to: it could be ${namesOf(remaining)}`);
+    throw new SealwardError(
+      "environment-unknown",
+      `Nothing says which environment this file belongs to: it could be ${namesOf(remaining)}`,
+    );
   }
   return only;
 }
 
 function isMatch(path: string, globs: readonly string[]): boolean {
   // Without these options a leading "!" or an extglob would let a pattern mean the opposite of how it reads.
-  return globs.length > 0 && picomatch.isMatch(path, [...globs], { dot: true, nonegate: true, noextglob: true, nobracket: true });
+  return (
+    globs.length > 0 &&
+    picomatch.isMatch(path, [...globs], { dot: true, nonegate: true, noextglob: true, nobracket: true })
+  );
 }
 
 function namesOf(all: readonly EnvironmentPolicy[]): string {

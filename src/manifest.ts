@@ -40,7 +40,15 @@ export interface Manifest {
   readonly entries: readonly Entry[];
 }
 
-const serverFields = ["creationTimestamp", "uid", "resourceVersion", "generation", "managedFields", "selfLink", "ownerReferences"];
+const serverFields = [
+  "creationTimestamp",
+  "uid",
+  "resourceVersion",
+  "generation",
+  "managedFields",
+  "selfLink",
+  "ownerReferences",
+];
 export const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 const rootKeys = new Set(["apiVersion", "kind", "metadata", "type", "immutable", "data", "stringData", "sops"]);
 const metadataKeys = new Set(["name", "namespace", "labels", "annotations"]);
@@ -54,17 +62,25 @@ const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const dataKey = /^[-._a-zA-Z0-9]{1,253}$/;
 
 /**
- * Nodes that servers and kubectl add and that sealing removes: `status`, server-set metadata, last-applied-configuration
- * (which repeats every value in the clear).
+ * What servers and kubectl add and sealing removes: `status`, server-set metadata, last-applied-configuration (which
+ * repeats every value in the clear). Each with the map it stands in.
  */
-export function serverSetPairs(source: YamlSource): Pair[] {
+export function serverSetPairs(
+  source: YamlSource,
+): { readonly map: YAMLMap; readonly pair: Pair; readonly name: string }[] {
   const metadata = source.root.get("metadata");
   const annotations = isMap(metadata) ? metadata.get("annotations") : undefined;
+  const found = (map: unknown, unwanted: readonly string[]) =>
+    !isMap(map)
+      ? []
+      : pairsOf(map)
+          .filter(([key]) => unwanted.includes(key))
+          .map(([name, pair]) => ({ map: map as YAMLMap, pair, name }));
   return [
-    ...pairsOf(source.root).filter(([key]) => key === "status"),
-    ...(isMap(metadata) ? pairsOf(metadata).filter(([key]) => serverFields.includes(key)) : []),
-    ...(isMap(annotations) ? pairsOf(annotations).filter(([key]) => key === lastAppliedAnnotation) : []),
-  ].map(([, pair]) => pair);
+    ...found(source.root, ["status"]),
+    ...found(metadata, serverFields),
+    ...found(annotations, [lastAppliedAnnotation]),
+  ];
 }
 
 function pairsOf(map: { readonly items: readonly unknown[] }): [string, Pair][] {
@@ -79,8 +95,15 @@ export function assertSecret(source: YamlSource): void {
     throw source.refusal("not-a-secret", "A List holds several objects; one Secret is sealed to one file", source.root);
   }
   if (apiVersion !== "v1" || kind !== "Secret") {
-    const found = typeof kind === "string" && kind !== "" ? `${typeof apiVersion === "string" ? `${apiVersion} ` : ""}${kind}` : "no kind";
-    throw source.refusal("not-a-secret", `Expected a v1 Secret, found ${looksEncrypted(found) ? "an encrypted kind" : found}`, source.root);
+    const found =
+      typeof kind === "string" && kind !== ""
+        ? `${typeof apiVersion === "string" ? `${apiVersion} ` : ""}${kind}`
+        : "no kind";
+    throw source.refusal(
+      "not-a-secret",
+      `Expected a v1 Secret, found ${looksEncrypted(found) ? "an encrypted kind" : found}`,
+      source.root,
+    );
   }
 }
 
@@ -92,22 +115,35 @@ export function readManifestShape(source: YamlSource): Manifest {
   if (!isMap(metadata)) throw source.refusal("shape-invalid", "metadata must be a map", source.root);
   assertKeys(source, metadata as YAMLMap, { allowed: metadataKeys, where: "metadata of a sealed Secret" });
   const sealed = source.root.has("sops");
+  if (sealed && pairsOf(source.root).at(-1)?.[0] !== "sops")
+    throw source.refusal("shape-invalid", "sops must be the last key", source.root);
   if (sealed && sopsBlockOf(source) === null) throw source.refusal("shape-invalid", "sops must be a map", source.root);
   const text = (map: YAMLMap, key: string) => {
     const node = map.get(key, true) as Node | undefined;
     return node === undefined ? undefined : textOf(source, node, key).value;
   };
   const name = text(metadata as YAMLMap, "name");
-  if (name === undefined || !subdomain.test(name)) throw source.refusal("shape-invalid", "metadata.name must be a Kubernetes name", metadata as YAMLMap);
+  if (name === undefined || !subdomain.test(name))
+    throw source.refusal("shape-invalid", "metadata.name must be a Kubernetes name", metadata as YAMLMap);
   const namespace = text(metadata as YAMLMap, "namespace");
-  if (namespace !== undefined && !label.test(namespace)) throw source.refusal("shape-invalid", "metadata.namespace must be a Kubernetes name", metadata as YAMLMap);
+  if (namespace !== undefined && !label.test(namespace))
+    throw source.refusal("shape-invalid", "metadata.namespace must be a Kubernetes name", metadata as YAMLMap);
   const type = text(source.root, "type") ?? "Opaque";
   if (mintingTypes.has(type)) {
-    throw source.refusal("secret-type-forbidden", `A Secret of type ${type} makes the cluster hand out credentials; it is never sealed nor opened`, source.root);
+    throw source.refusal(
+      "secret-type-forbidden",
+      `A Secret of type ${type} makes the cluster hand out credentials; it is never sealed nor opened`,
+      source.root,
+    );
   }
   const annotations = textMap(source, metadata as YAMLMap, "annotations");
   const annotationBytes = [...annotations].reduce((sum, [key, { value }]) => sum + key.length + value.length, 0);
-  if (annotationBytes > maxAnnotationBytes) throw source.refusal("shape-invalid", `The annotations have more than ${maxAnnotationBytes} bytes`, metadata as YAMLMap);
+  if (annotationBytes > maxAnnotationBytes)
+    throw source.refusal(
+      "shape-invalid",
+      `The annotations have more than ${maxAnnotationBytes} bytes`,
+      metadata as YAMLMap,
+    );
   return {
     source,
     sealed,
@@ -122,10 +158,15 @@ export function readManifestShape(source: YamlSource): Manifest {
   };
 }
 
-function assertKeys(source: YamlSource, map: YAMLMap, { allowed, where }: { readonly allowed: ReadonlySet<string>; readonly where: string }): void {
+function assertKeys(
+  source: YamlSource,
+  map: YAMLMap,
+  { allowed, where }: { readonly allowed: ReadonlySet<string>; readonly where: string },
+): void {
   for (const { key } of map.items) {
     const name = isScalar(key) ? String(key.value) : "";
-    if (!allowed.has(name)) throw source.refusal("shape-invalid", `${where} has no field ${JSON.stringify(name)}`, key as Node);
+    if (!allowed.has(name))
+      throw source.refusal("shape-invalid", `${where} has no field ${JSON.stringify(name)}`, key as Node);
     assertBare(source, key as Node);
   }
   assertBare(source, map);
@@ -136,16 +177,22 @@ function assertBare(source: YamlSource, node: Node): void {
   if (isAlias(node) || ("anchor" in node && node.anchor !== undefined)) {
     throw source.refusal("shape-invalid", "Anchors and aliases are not allowed in a Secret: write the value out", node);
   }
-  if (node.tag !== undefined) throw source.refusal("shape-invalid", `The tag ${node.tag} is not allowed in a Secret`, node);
+  if (node.tag !== undefined)
+    throw source.refusal("shape-invalid", `The tag ${node.tag} is not allowed in a Secret`, node);
 }
 
 /** A scalar that every reader takes for the same text. */
 function textOf(source: YamlSource, node: Node | null, what: string): Field {
-  if (node === null || !isScalar(node)) throw source.refusal("shape-invalid", `${what} must be a text`, node ?? undefined);
+  if (node === null || !isScalar(node))
+    throw source.refusal("shape-invalid", `${what} must be a text`, node ?? undefined);
   assertBare(source, node);
   const value = String(node.value);
   if (node.type === "PLAIN" && isAmbiguousString(value)) {
-    throw source.refusal("shape-invalid", `${what} must be a text, and not every reader takes this one for a text: put it in quotes`, node);
+    throw source.refusal(
+      "shape-invalid",
+      `${what} must be a text, and not every reader takes this one for a text: put it in quotes`,
+      node,
+    );
   }
   if (value.includes("\0")) throw source.refusal("shape-invalid", `${what} has a NUL character`, node);
   return { value, node };
@@ -155,6 +202,10 @@ function textMap(source: YamlSource, parent: YAMLMap, key: string): Map<string, 
   const fields = new Map<string, Field>();
   for (const [name, pair] of pairsOf(childMap(source, parent, key))) {
     assertBare(source, pair.key as Node);
+    // SOPS selects by any component of a path: such a name would be encrypted where we read it in the clear.
+    if (name === "data" || name === "stringData" || (name === bindingAnnotation && key === "labels")) {
+      throw source.refusal("shape-invalid", `${key} must not have the key ${JSON.stringify(name)}`, pair.key as Node);
+    }
     fields.set(name, textOf(source, pair.value as Node | null, `${key}.${name}`));
   }
   return fields;
@@ -171,14 +222,20 @@ function childMap(source: YamlSource, parent: YAMLMap, key: string): YAMLMap | {
 
 /** A key without a value, or with an explicit null. */
 export function isEmptyNode(node: unknown): boolean {
-  return isScalar(node) && node.type === "PLAIN" && node.tag === undefined && resolveGoScalar(String(node.value)).type === "null";
+  return (
+    isScalar(node) &&
+    node.type === "PLAIN" &&
+    node.tag === undefined &&
+    resolveGoScalar(String(node.value)).type === "null"
+  );
 }
 
 function immutableOf(source: YamlSource): boolean | undefined {
   const node = source.root.get("immutable", true) as Node | undefined;
   if (node === undefined) return undefined;
   assertBare(source, node);
-  if (isScalar(node) && node.type === "PLAIN" && (node.value === "true" || node.value === "false")) return node.value === "true";
+  if (isScalar(node) && node.type === "PLAIN" && (node.value === "true" || node.value === "false"))
+    return node.value === "true";
   throw source.refusal("shape-invalid", "immutable must be true or false", node);
 }
 
@@ -189,8 +246,18 @@ function entriesOf(source: YamlSource, sealed: boolean): Entry[] {
     if (mapName !== "data" && mapName !== "stringData") continue;
     for (const [key, pair] of pairsOf(childMap(source, source.root, mapName))) {
       assertBare(source, pair.key as Node);
-      if (!dataKey.test(key)) throw source.refusal("shape-invalid", `${mapName} has the key ${JSON.stringify(key)}, which Kubernetes does not allow`, pair.key as Node);
-      if (seen.has(key)) throw source.refusal("shape-invalid", `The key ${JSON.stringify(key)} stands in both data and stringData`, pair.key as Node);
+      if (!dataKey.test(key))
+        throw source.refusal(
+          "shape-invalid",
+          `${mapName} has the key ${JSON.stringify(key)}, which Kubernetes does not allow`,
+          pair.key as Node,
+        );
+      if (seen.has(key))
+        throw source.refusal(
+          "shape-invalid",
+          `The key ${JSON.stringify(key)} stands in both data and stringData`,
+          pair.key as Node,
+        );
       seen.set(key, mapName);
       const field = textOf(source, pair.value as Node | null, `${mapName}.${key}`);
       if (sealed) assertSealedValue(source, field, `${mapName}.${key}`);

@@ -62,7 +62,8 @@ export function readSopsMetadata(source: YamlSource): SopsMetadata {
   if (block === null) throw source.refusal("not-sealed", "The file has no sops block: it is not sealed");
   const invalid = (message: string, at?: Node) => source.refusal("sops-metadata-invalid", message, at ?? block);
   for (const name of commentRules) {
-    if (textAt(block, name) !== "") throw source.refusal("sops-unsupported", `Selection by ${name} is not supported yet`, block);
+    if (textAt(block, name) !== "")
+      throw source.refusal("sops-unsupported", `Selection by ${name} is not supported yet`, block);
   }
   const rules = ruleNames.filter((name) => textAt(block, name) !== "");
   if (rules.length > 1) throw invalid(`The sops block has two selection rules, ${rules.join(" and ")}; one is allowed`);
@@ -70,7 +71,10 @@ export function readSopsMetadata(source: YamlSource): SopsMetadata {
   if (lastModified === null) throw invalid("The sops block has no valid lastmodified time");
   if (!/^\d+\.\d+\.\d+/.test(textAt(block, "version"))) throw invalid("The sops block has no valid version");
   const groups = entriesOf(source, block, "key_groups");
-  const age = entriesOf(source, block, "age").map((entry) => ({ recipient: textAt(entry, "recipient"), enc: textAt(entry, "enc") }));
+  const age = entriesOf(source, block, "age").map((entry) => ({
+    recipient: textAt(entry, "recipient"),
+    enc: textAt(entry, "enc"),
+  }));
   return {
     block,
     age,
@@ -95,7 +99,8 @@ function entriesOf(source: YamlSource, map: YAMLMap, key: string): YAMLMap[] {
   if (value === undefined || (isScalar(value) && resolveGoScalar(String(value.value)).type === "null")) return [];
   const items: readonly unknown[] = isSeq(value) ? value.items : [value];
   return items.map((item) => {
-    if (!isSeq(value) || !isMap(item)) throw source.refusal("sops-metadata-invalid", `${key} in the sops block must be a list of entries`, map);
+    if (!isSeq(value) || !isMap(item))
+      throw source.refusal("sops-metadata-invalid", `${key} in the sops block must be a list of entries`, map);
     return item as YAMLMap;
   });
 }
@@ -165,7 +170,9 @@ const alternation = /^\^\(((?:[\w/-]|\\\.)+(?:\|(?:[\w/-]|\\\.)+)*)\)\$$/;
  */
 export async function compileSelection(source: YamlSource, rule: SelectionRule | null): Promise<Selection> {
   const { name, pattern } = rule ?? { name: "unencrypted_suffix", pattern: "_unencrypted" };
-  const matches = name.endsWith("suffix") ? (component: string) => component.endsWith(pattern) : await compilePattern(source, pattern);
+  const matches = name.endsWith("suffix")
+    ? (component: string) => component.endsWith(pattern)
+    : await compilePattern(source, pattern);
   const encrypts = name.startsWith("encrypted");
   return (path) => path.some(matches) === encrypts;
 }
@@ -182,6 +189,9 @@ async function compilePattern(source: YamlSource, pattern: string): Promise<(com
     return (component) => compiled.matcher(component).find();
   } catch {
     // SOPS takes a pattern that does not compile for one that matches nothing, and leaves the file in the clear.
-    throw source.refusal("sops-metadata-invalid", "The selection pattern of the sops block is not a valid RE2 expression");
+    throw source.refusal(
+      "sops-metadata-invalid",
+      "The selection pattern of the sops block is not a valid RE2 expression",
+    );
   }
 }

@@ -45,7 +45,8 @@ export function leavesOf(source: YamlSource): Leaf[] {
     }
     if (isMap(node)) visitMap(node, at.path, at.inFlow);
     else if (isSeq(node)) {
-      for (const item of node.items) visitNode(item as Node | null, { path: at.path, inList: true, inFlow: at.inFlow || node.flow === true });
+      for (const item of node.items)
+        visitNode(item as Node | null, { path: at.path, inList: true, inFlow: at.inFlow || node.flow === true });
     } else if (isScalar(node)) {
       if (node.tag !== undefined && node.tag !== "tag:yaml.org,2002:str" && node.tag !== "!") {
         throw source.refusal("sops-unsupported", `The tag ${node.tag} is not supported here`, node);
@@ -60,7 +61,11 @@ export function leavesOf(source: YamlSource): Leaf[] {
 function keyText(source: YamlSource, key: unknown): string {
   if (!isScalar(key) || typeof key.value !== "string") throw source.refusal("sops-unsupported", "A key must be a text");
   if (isPlain(key) && resolveGoScalar(key.value).type !== "str") {
-    throw source.refusal("sops-unsupported", `The key ${JSON.stringify(key.value)} is not a text for SOPS: quote it`, key);
+    throw source.refusal(
+      "sops-unsupported",
+      `The key ${JSON.stringify(key.value)} is not a text for SOPS: quote it`,
+      key,
+    );
   }
   return key.value;
 }
@@ -78,7 +83,8 @@ export function clearValue(source: YamlSource, leaf: Leaf): { readonly type: Val
   const text = String(leaf.node.value);
   if (!isPlain(leaf.node)) return { type: "str", bytes: Buffer.from(text) };
   const value = resolveGoScalar(text);
-  if (value.type === "unsupported") throw source.refusal("sops-unsupported", "An integer above 9223372036854775807 is not supported", leaf.node);
+  if (value.type === "unsupported")
+    throw source.refusal("sops-unsupported", "An integer above 9223372036854775807 is not supported", leaf.node);
   if (value.type === "null" || value.type === "merge") return { type: "str", bytes: Buffer.from(text) };
   return { type: value.type, bytes: Buffer.from(value.bytes) };
 }
@@ -88,7 +94,11 @@ export function clearValue(source: YamlSource, leaf: Leaf): { readonly type: Val
  * even if they look like one.
  * @throws not-authentic for every failure once the key is involved, with no hint at which value or why
  */
-export function openLeaves(source: YamlSource, leaves: readonly Leaf[], options: { readonly key: KeyObject; readonly selected: Selection }): ClearLeaf[] {
+export function openLeaves(
+  source: YamlSource,
+  leaves: readonly Leaf[],
+  options: { readonly key: KeyObject; readonly selected: Selection },
+): ClearLeaf[] {
   return leaves.map((leaf) => {
     if (!options.selected(leaf.path)) return { leaf, ...clearValue(source, leaf), wasEncrypted: false };
     const text = String(leaf.node.value);
@@ -102,14 +112,21 @@ export function openLeaves(source: YamlSource, leaves: readonly Leaf[], options:
 
 /** The one public refusal once a key has been involved: telling the causes apart would make an oracle of us. */
 export function notAuthentic(file: string | undefined): SealwardError {
-  return new SealwardError("not-authentic", "The file is not what was sealed: a value, the binding, a recipient entry or the MAC was changed or comes from another file", { file });
+  return new SealwardError(
+    "not-authentic",
+    "The file is not what was sealed: a value, the binding, a recipient entry or the MAC was changed or comes from another file",
+    { file },
+  );
 }
 
 /** SHA-256("sops"): what `mac_only_encrypted` primes the hash with. */
 const onlyEncryptedPrefix = Buffer.from("8a3fd2ad54ce66527b1034f3d147be0b0b975b3bf44f72c6fdadec8176f27d69", "hex");
 
 /** The MAC's plaintext: upper-case hex SHA-512 over the bytes of all leaves in document order; comments are never part. */
-export function macOf(leaves: readonly ClearLeaf[], options: { readonly onlyEncrypted: boolean; readonly selected: Selection }): string {
+export function macOf(
+  leaves: readonly ClearLeaf[],
+  options: { readonly onlyEncrypted: boolean; readonly selected: Selection },
+): string {
   const hash = createHash("sha512");
   if (options.onlyEncrypted) hash.update(onlyEncryptedPrefix);
   for (const { leaf, type, bytes } of leaves) {
@@ -126,7 +143,11 @@ export function sealMac(mac: string, key: KeyObject, lastModified: string): stri
 }
 
 /** @throws not-authentic unless the stored MAC opens and equals the computed one */
-export function assertMac(stored: string, computed: string, options: { readonly key: KeyObject; readonly lastModified: string; readonly file: string | undefined }): void {
+export function assertMac(
+  stored: string,
+  computed: string,
+  options: { readonly key: KeyObject; readonly lastModified: string; readonly file: string | undefined },
+): void {
   const encrypted = parseEncrypted(stored);
   const bytes = encrypted === null ? null : decryptValue(encrypted, options.key, options.lastModified);
   // Both are hashes of what we hold in the clear: nothing is learnt from how long the comparison takes.

@@ -20,7 +20,9 @@ export interface Encrypted {
 }
 
 const base64Field = "[A-Za-z0-9+/=]+";
-const pattern = new RegExp(`^ENC\\[AES256_GCM,data:(${base64Field}),iv:(${base64Field}),tag:(${base64Field}),type:([a-z]+)\\]$`);
+const pattern = new RegExp(
+  `^ENC\\[AES256_GCM,data:(${base64Field}),iv:(${base64Field}),tag:(${base64Field}),type:([a-z]+)\\]$`,
+);
 
 /** True for anything that SOPS would take for an encrypted value, whole or damaged. */
 export function looksEncrypted(text: string): boolean {

@@ -1,6 +1,19 @@
 // Reads YAML text into nodes that know their offsets, and refuses what would be read in two ways. Scalars stay text here
 // (src/go-scalar.ts types them). Parser messages quote the file, so only their codes are passed on.
-import { type Document, isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, Parser, parseAllDocuments, visit, type YAMLMap } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  Parser,
+  parseAllDocuments,
+  visit,
+  type YAMLMap,
+} from "yaml";
 import { type ErrorCode, type Place, SealwardError } from "./errors.ts";
 
 /** A sealed file must fit into one object of the API server (1.5 MiB with everything around it). */
@@ -52,42 +65,65 @@ export class YamlSource {
  * Parses exactly one document whose root is a map.
  * @throws too-large, not-utf8 (byte-order mark), not-yaml, too-deep, several-documents, duplicate-key
  */
-export function parseYaml(text: string, options: { readonly file?: string | undefined; readonly maxBytes?: number } = {}): YamlSource {
+export function parseYaml(
+  text: string,
+  options: { readonly file?: string | undefined; readonly maxBytes?: number } = {},
+): YamlSource {
   const { file, maxBytes = maxDocumentBytes } = options;
   const documents = parseYamlStream(text, { file, maxBytes });
   const [first, second] = documents;
   if (first === undefined) throw new SealwardError("not-yaml", "The file is empty", { file });
   if (second !== undefined) {
-    throw second.refusal("several-documents", `The file holds ${documents.length} YAML documents, one is expected`, second.root);
+    throw second.refusal(
+      "several-documents",
+      `The file holds ${documents.length} YAML documents, one is expected`,
+      second.root,
+    );
   }
   return first;
 }
 
 /** Parses every document of a stream; documents without content are left out. Same refusals as {@link parseYaml}, but for the number. */
-export function parseYamlStream(text: string, options: { readonly file?: string | undefined; readonly maxBytes: number }): YamlSource[] {
+export function parseYamlStream(
+  text: string,
+  options: { readonly file?: string | undefined; readonly maxBytes: number },
+): YamlSource[] {
   const { file, maxBytes } = options;
   const bytes = Buffer.byteLength(text, "utf8");
   if (bytes > maxBytes) {
     throw new SealwardError("too-large", `The file has ${bytes} bytes, at most ${maxBytes} are allowed`, { file });
   }
   if (text.startsWith("\ufeff")) {
-    throw new SealwardError("not-utf8", "The file starts with a byte-order mark: save it as UTF-8 without one", { file, line: 1, column: 1 });
+    throw new SealwardError("not-utf8", "The file starts with a byte-order mark: save it as UTF-8 without one", {
+      file,
+      line: 1,
+      column: 1,
+    });
   }
   const lines = new LineCounter();
   const documents = parse(text, lines, file);
   const control = controlCharacter.exec(text);
-  if (control !== null) throw new SealwardError("not-yaml", "A control character stands in the file", placeOf(lines, control.index, file));
+  if (control !== null)
+    throw new SealwardError("not-yaml", "A control character stands in the file", placeOf(lines, control.index, file));
   const sources: YamlSource[] = [];
   for (const document of documents) {
     const [problem] = [...document.errors, ...document.warnings];
     if (problem !== undefined) {
       const what = problem.code.toLowerCase().replaceAll("_", " ");
-      throw new SealwardError("not-yaml", `Cannot read the file as YAML: ${what}`, placeOf(lines, problem.pos[0], file));
+      throw new SealwardError(
+        "not-yaml",
+        `Cannot read the file as YAML: ${what}`,
+        placeOf(lines, problem.pos[0], file),
+      );
     }
     const { contents } = document;
     if (contents === null || (isScalar(contents) && contents.source === "")) continue;
     if (!isMap(contents)) {
-      throw new SealwardError("not-yaml", "A YAML document must be a map of keys to values", placeOf(lines, contents.range?.[0] ?? 0, file));
+      throw new SealwardError(
+        "not-yaml",
+        "A YAML document must be a map of keys to values",
+        placeOf(lines, contents.range?.[0] ?? 0, file),
+      );
     }
     const source = new YamlSource(text, file, contents, lines);
     assertUnambiguous(source, document);
@@ -108,7 +144,8 @@ function parse(text: string, lines: LineCounter, file: string | undefined): Docu
     });
     return "empty" in parsed ? [] : parsed;
   } catch (error) {
-    if (error instanceof RangeError) throw new SealwardError("too-deep", "The file nests too deeply to be read", { file });
+    if (error instanceof RangeError)
+      throw new SealwardError("too-deep", "The file nests too deeply to be read", { file });
     throw error;
   }
 }
@@ -117,16 +154,20 @@ function parse(text: string, lines: LineCounter, file: string | undefined): Docu
 function assertUnambiguous(source: YamlSource, document: Document.Parsed): void {
   visit(document, {
     Map(_, map, path) {
-      if (path.length > 2 * maxDepth) throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, map);
+      if (path.length > 2 * maxDepth)
+        throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, map);
       const seen = new Set<string>();
       for (const { key } of map.items) {
-        if (!isScalar(key) || typeof key.value !== "string") throw source.refusal("not-yaml", "A key must be a plain or quoted text", map);
-        if (seen.has(key.value)) throw source.refusal("duplicate-key", `The key ${JSON.stringify(key.value)} stands twice in one map`, key);
+        if (!isScalar(key) || typeof key.value !== "string")
+          throw source.refusal("not-yaml", "A key must be a plain or quoted text", map);
+        if (seen.has(key.value))
+          throw source.refusal("duplicate-key", `The key ${JSON.stringify(key.value)} stands twice in one map`, key);
         seen.add(key.value);
       }
     },
     Seq(_, list, path) {
-      if (path.length > 2 * maxDepth) throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, list);
+      if (path.length > 2 * maxDepth)
+        throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, list);
     },
   });
 }
@@ -151,12 +192,15 @@ export function commentsOf(text: string): CommentToken[] {
     const token = pending.pop();
     if (Array.isArray(token)) pending.push(...token);
     else if (isComment(token)) found.push({ offset: token.offset, text: token.source.slice(1) });
-    else if (typeof token === "object" && token !== null) pending.push(...Object.values(token).filter((part) => typeof part === "object"));
+    else if (typeof token === "object" && token !== null)
+      pending.push(...Object.values(token).filter((part) => typeof part === "object"));
   }
   return found.sort((a, b) => a.offset - b.offset);
 }
 
-function isComment(token: unknown): token is { readonly type: "comment"; readonly offset: number; readonly source: string } {
+function isComment(
+  token: unknown,
+): token is { readonly type: "comment"; readonly offset: number; readonly source: string } {
   return typeof token === "object" && token !== null && "type" in token && token.type === "comment";
 }
 

@@ -1,0 +1,108 @@
+// Turns an opened SOPS YAML file back into text in the clear, layout kept: each encrypted value and comment is replaced
+// where it stands. Knows neither Secrets nor environments.
+import type { KeyObject } from "node:crypto";
+import type { Node, Pair, YAMLMap } from "yaml";
+import { decodeUtf8 } from "./bytes.ts";
+import type { ClearLeaf } from "./sops-tree.ts";
+import { aadOfPath, decryptValue, looksEncrypted, parseEncrypted } from "./sops-value.ts";
+import { applyEdits, type Edit, formatText, rangeOf, replaceScalar } from "./splice.ts";
+import { commentsOf, isMap, isScalar, isSeq, type YamlSource } from "./yaml-source.ts";
+
+/** An encrypted comment that the key opened. */
+export interface ClearComment {
+  readonly offset: number;
+  readonly raw: string;
+  readonly text: string;
+  readonly aad: string;
+}
+
+/** Edits that put every opened value in the clear. */
+export function clearLeafEdits(source: YamlSource, leaves: readonly ClearLeaf[]): Edit[] {
+  return leaves.filter(({ wasEncrypted }) => wasEncrypted).map((clear) => clearLeafEdit(source, clear));
+}
+
+function clearLeafEdit(source: YamlSource, { leaf, type, bytes }: ClearLeaf): Edit {
+  const { node, inFlow, inList } = leaf;
+  const text = decodeUtf8(bytes);
+  if (text === null)
+    throw source.refusal("sops-unsupported", "A value is not text; only text values are supported in YAML", node);
+  const [start, end] = rangeOf(node);
+  // SOPS keeps an encrypted comment of a list as an element of the list.
+  if (type === "comment" && inList) return { start: source.text.lastIndexOf("-", start), end, text: `#${text}` };
+  if (type === "bool") return replaceScalar(source, node, text.toLowerCase() === "true" ? "true" : "false");
+  if (type === "int" || type === "float" || type === "time") return replaceScalar(source, node, text);
+  const rest = source.text.slice(end, source.text.indexOf("\n", end) < 0 ? undefined : source.text.indexOf("\n", end));
+  const lineStart = source.text.lastIndexOf("\n", start - 1) + 1;
+  const indent = source.text.slice(lineStart).search(/[^ ]/);
+  const style = {
+    style: node.type,
+    inFlow,
+    indent: Math.max(indent, 0),
+    newline: source.newline,
+    lineGoesOn: rest.trim() !== "",
+  };
+  return replaceScalar(source, node, formatText(text, style));
+}
+
+/** Comments that the key opens. One that it does not open stays as it is, as with SOPS: comments are not authenticated. */
+export function openComments(source: YamlSource, key: KeyObject): ClearComment[] {
+  const comments = commentsOf(source.text).filter(({ text }) => looksEncrypted(text));
+  if (comments.length === 0) return [];
+  const containers = containersOf(source.root);
+  return comments.flatMap(({ offset, text: raw }) => {
+    const value = parseEncrypted(raw.trimEnd());
+    if (value?.type !== "comment") return [];
+    for (const aad of candidateAads(containers, offset)) {
+      const bytes = decryptValue(value, key, aad);
+      const text = bytes === null ? null : decodeUtf8(bytes);
+      if (text !== null && !/[\r\n]/.test(text)) return [{ offset, raw, text, aad }];
+    }
+    return [];
+  });
+}
+
+export function clearCommentEdits(comments: readonly ClearComment[]): Edit[] {
+  return comments.map(({ offset, raw, text }) => ({ start: offset, end: offset + 1 + raw.length, text: `#${text}` }));
+}
+
+interface Container {
+  readonly offset: number;
+  readonly path: readonly string[];
+}
+
+/** Where each key or list item starts, and the path of the container it stands in; in document order. */
+function containersOf(root: YAMLMap): Container[] {
+  const found: Container[] = [];
+  const visit = (node: Node | null, path: readonly string[]): void => {
+    if (isMap(node)) {
+      for (const { key, value } of node.items as readonly Pair[]) {
+        found.push({ offset: rangeOf(key as Node)[0], path });
+        visit(value as Node | null, [...path, isScalar(key) ? String(key.value) : ""]);
+      }
+    } else if (isSeq(node)) {
+      for (const item of node.items as readonly Node[]) {
+        found.push({ offset: rangeOf(item)[0], path });
+        visit(item, path);
+      }
+    }
+  };
+  visit(root, []);
+  return found;
+}
+
+/** A comment belongs to the container of the key before or after it, or to one around those; GCM tells which. */
+function candidateAads(containers: readonly Container[], offset: number): string[] {
+  const following = containers.findIndex((container) => container.offset > offset);
+  const next = following < 0 ? undefined : containers[following];
+  const previous = containers[(following < 0 ? containers.length : following) - 1];
+  const paths = [next, previous].flatMap((container) => {
+    const path = container?.path ?? [];
+    return Array.from({ length: path.length + 1 }, (_, cut) => path.slice(0, path.length - cut));
+  });
+  return [...new Set(paths.map((path) => (path.length === 0 ? ":" : aadOfPath(path))))];
+}
+
+/** The whole text in the clear, `sops` block and given pairs left to the caller's edits. */
+export function clearText(source: YamlSource, edits: readonly Edit[]): string {
+  return applyEdits(source.text, edits);
+}

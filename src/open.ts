@@ -1,0 +1,152 @@
+// What a front end gets from an opened, checked or merely read file: plain objects without keys. The deciding is done in
+// gate.ts; the Secret's values become bytes here.
+import type { AgeIdentity } from "./age-keys.ts";
+import { fromBase64 } from "./bytes.ts";
+import { SealwardError } from "./errors.ts";
+import { check, type Expectation, type Notice, type Opened, open, type SealedInfo } from "./gate.ts";
+import {
+  bindingAnnotation,
+  environmentAnnotation,
+  type Field,
+  type Manifest,
+  readManifestShape,
+  type Scope,
+  scopeAnnotation,
+  scopes,
+} from "./manifest.ts";
+import { openSops, plainTextOf } from "./sops-file.ts";
+import { type RecipientEntry, readSopsMetadata } from "./sops-metadata.ts";
+import { isMap, maxSopsFileBytes, parseYaml, parseYamlStream } from "./yaml-source.ts";
+
+/** A Secret that passed the whole gate. Holds plaintext: keep it in memory, and no longer than needed. */
+export interface OpenedSecret {
+  readonly info: SealedInfo;
+  readonly notices: readonly Notice[];
+  readonly name: string;
+  readonly namespace: string | undefined;
+  readonly type: string;
+  readonly immutable: boolean | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Without the binding. */
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Values of `data` (decoded) and `stringData`, as bytes. */
+  readonly data: ReadonlyMap<string, Uint8Array>;
+  /** The manifest in the clear, layout kept, without `sops` block and binding. */
+  readonly plainText: string;
+  /** `sha256:<hex>` of the document as given. */
+  readonly documentDigest: string;
+}
+
+/** The keyless steps of the gate (docs/architecture.md). Throws the first refusal. */
+export function checkSealed(
+  document: string,
+  expectation: Expectation,
+  file?: string,
+): { readonly info: SealedInfo; readonly notices: readonly Notice[] } {
+  const { info, notices } = check(document, expectation, file);
+  return { info, notices };
+}
+
+/** The whole gate. Throws the first refusal, and decrypts nothing after it. */
+export async function openSealed(
+  document: string,
+  expectation: Expectation,
+  identities: readonly AgeIdentity[],
+  file?: string,
+): Promise<OpenedSecret> {
+  const opened = await open(document, expectation, { identities, file });
+  const { manifest, info, notices, digest } = opened;
+  return {
+    info,
+    notices,
+    name: manifest.name,
+    namespace: manifest.namespace,
+    type: manifest.type,
+    immutable: manifest.immutable,
+    labels: recordOf(manifest.labels),
+    annotations: recordOf(manifest.annotations),
+    data: dataOf(opened),
+    plainText: plainTextOf(manifest.source, opened.leaves, opened.dataKey),
+    documentDigest: digest,
+  };
+}
+
+function recordOf(fields: ReadonlyMap<string, Field>): Record<string, string> {
+  return Object.fromEntries(
+    [...fields].filter(([key]) => key !== bindingAnnotation).map(([key, { value }]) => [key, value]),
+  );
+}
+
+function dataOf({ manifest, leaves }: Opened): Map<string, Uint8Array> {
+  const data = new Map<string, Uint8Array>();
+  for (const { leaf, bytes } of leaves) {
+    const [map, key] = leaf.path;
+    if (leaf.path.length !== 2 || key === undefined || (map !== "data" && map !== "stringData")) continue;
+    const value = map === "stringData" ? bytes : fromBase64(Buffer.from(bytes).toString("latin1"));
+    if (value === null) throw manifest.source.refusal("shape-invalid", `data.${key} does not hold base64`, leaf.node);
+    data.set(key, value);
+  }
+  return data;
+}
+
+/** What a Secret manifest says about itself: claims, not proofs. */
+export interface SecretManifest {
+  readonly sealed: boolean;
+  readonly name: string;
+  readonly namespace: string | undefined;
+  readonly type: string;
+  readonly environment: string | undefined;
+  readonly scope: Scope | undefined;
+  readonly recipients: readonly RecipientEntry[];
+  readonly dataKeys: readonly string[];
+  readonly stringDataKeys: readonly string[];
+}
+
+/** Reads a plain or sealed Secret of the closed shape. @throws not-yaml and its kin, not-a-secret, shape-invalid */
+export function readManifest(text: string, file?: string): SecretManifest {
+  const source = parseYaml(text, { file });
+  const manifest = readManifestShape(source);
+  const keysOf = (map: "data" | "stringData") =>
+    manifest.entries.filter((entry) => entry.map === map).map(({ key }) => key);
+  const { sealed, name, namespace, type } = manifest;
+  return {
+    sealed,
+    name,
+    namespace,
+    type,
+    environment: claim(manifest, environmentAnnotation),
+    scope: scopes.find((scope) => scope === claim(manifest, scopeAnnotation)),
+    recipients: sealed ? readSopsMetadata(source).recipients : [],
+    dataKeys: keysOf("data"),
+    stringDataKeys: keysOf("stringData"),
+  };
+}
+
+function claim(manifest: Manifest, annotation: string): string | undefined {
+  return manifest.annotations.get(annotation)?.value;
+}
+
+/**
+ * Opens a SOPS YAML file that no seal.yaml governs: whatever the identities open, MAC verified. `bound` says whether the
+ * file has a binding; it then agrees with the file's own fields, but no environment was confirmed.
+ */
+export async function decryptSops(
+  document: string,
+  identities: readonly AgeIdentity[],
+  file?: string,
+): Promise<{ readonly text: string; readonly bound: boolean }> {
+  const { plainText, binding } = await openSops(document, { identities, file, checkBinding: true });
+  return { text: plainText, bound: binding !== null };
+}
+
+/** True where the text is a YAML file whose (first) document has a `sops` map. Never throws. */
+export function isSealed(text: string): boolean {
+  if (!text.includes("sops")) return false;
+  try {
+    const [source] = parseYamlStream(text, { maxBytes: maxSopsFileBytes });
+    return isMap(source?.root.get("sops"));
+  } catch (error) {
+    if (error instanceof SealwardError) return false;
+    throw error;
+  }
+}

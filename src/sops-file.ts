@@ -1,0 +1,123 @@
+// Opens any SOPS YAML file that age identities open, environments aside: for files that no seal.yaml governs, and for
+// binding files that other tools wrote. The MAC is always verified, and a binding, where there is one, must hold.
+import type { KeyObject } from "node:crypto";
+import type { Pair, YAMLMap } from "yaml";
+import { unwrapDataKey } from "./age.ts";
+import type { AgeIdentity } from "./age-keys.ts";
+import { type Binding, bindingDifference, bindingOf } from "./binding.ts";
+import { clearCommentEdits, clearLeafEdits, openComments } from "./clear-text.ts";
+import { noIdentity, openBinding, takeKey } from "./gate.ts";
+import { bindingAnnotation, environmentAnnotation, readManifestShape } from "./manifest.ts";
+import { compileSelection, readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
+import { assertMac, type ClearLeaf, leavesOf, macOf, notAuthentic, openLeaves } from "./sops-tree.ts";
+import { dataKeyLength } from "./sops-value.ts";
+import { applyEdits, type Edit, rangeOf, removePair } from "./splice.ts";
+import { isMap, maxSopsFileBytes, parseYaml, type YamlSource } from "./yaml-source.ts";
+
+export interface OpenedSops {
+  readonly source: YamlSource;
+  readonly metadata: SopsMetadata;
+  readonly leaves: readonly ClearLeaf[];
+  readonly dataKey: KeyObject;
+  readonly binding: Binding | null;
+  readonly plainText: string;
+}
+
+export interface OpenSopsOptions {
+  readonly identities: readonly AgeIdentity[];
+  readonly file?: string | undefined;
+  /** Whether the binding must also agree with the file's own fields; `seal bind` renews one that does not. */
+  readonly checkBinding: boolean;
+}
+
+/** @throws not-yaml and its kin, not-sealed, sops-metadata-invalid, sops-unsupported, identity-missing, identity-unmatched, not-authentic, binding-mismatch */
+export async function openSops(
+  document: string,
+  { identities, file, checkBinding }: OpenSopsOptions,
+): Promise<OpenedSops> {
+  const source = parseYaml(document, { file, maxBytes: maxSopsFileBytes });
+  const metadata = readSopsMetadata(source);
+  const selected = await compileSelection(source, metadata.rule);
+  const dataKey = unwrapAny(metadata, { identities, source });
+  const binding = hasBinding(source) ? openOwnBinding(source, dataKey, checkBinding) : null;
+  const leaves = openLeaves(source, leavesOf(source), { key: dataKey, selected });
+  const mac = macOf(leaves, { onlyEncrypted: metadata.onlyEncrypted, selected });
+  assertMac(metadata.mac, mac, { key: dataKey, lastModified: metadata.lastModified, file });
+  return { source, metadata, leaves, dataKey, binding, plainText: plainTextOf(source, leaves, dataKey) };
+}
+
+/** The entry's own identity first; then, as SOPS does, whatever opens it. */
+function unwrapAny(
+  { age, hasKeyGroups }: SopsMetadata,
+  { identities, source }: { readonly identities: readonly AgeIdentity[]; readonly source: YamlSource },
+): KeyObject {
+  if (age.length === 0) {
+    const what = hasKeyGroups ? "uses key groups" : "has no age recipient";
+    throw source.refusal("sops-unsupported", `The file ${what}; only age recipients are supported yet`);
+  }
+  const named = (a: AgeIdentity, recipient: string) => (a.recipient === recipient ? 0 : 1);
+  let matched = false;
+  for (const { recipient, enc } of age) {
+    for (const identity of [...identities].sort((a, b) => named(a, recipient) - named(b, recipient))) {
+      matched ||= identity.recipient === recipient;
+      const dataKey = unwrapDataKey(enc, identity);
+      if (dataKey?.length === dataKeyLength) return takeKey(dataKey);
+    }
+  }
+  throw matched ? notAuthentic(source.file) : noIdentity(identities.length, { age, file: source.file });
+}
+
+function hasBinding(source: YamlSource): boolean {
+  const metadata = source.root.get("metadata");
+  const annotations = isMap(metadata) ? metadata.get("annotations") : undefined;
+  return isMap(annotations) && annotations.has(bindingAnnotation);
+}
+
+function openOwnBinding(source: YamlSource, dataKey: KeyObject, mustAgree: boolean): Binding {
+  const manifest = readManifestShape(source);
+  const binding = openBinding(manifest, dataKey);
+  if (!mustAgree) return binding;
+  const environment = manifest.annotations.get(environmentAnnotation)?.value ?? "";
+  const own = { environment, scope: binding.scope, namespace: manifest.namespace, name: manifest.name };
+  const difference = bindingDifference(binding, bindingOf(manifest, own, binding.nonce));
+  if (difference !== null) throw source.refusal("binding-mismatch", `The file is not as it was bound: ${difference}`);
+  return binding;
+}
+
+/** The manifest in the clear: layout kept, without the `sops` block and the binding. */
+export function plainTextOf(source: YamlSource, leaves: readonly ClearLeaf[], dataKey: KeyObject): string {
+  const isBinding = ({ leaf }: ClearLeaf) => leaf.path.length === 3 && leaf.path[2] === bindingAnnotation;
+  const values = clearLeafEdits(
+    source,
+    leaves.filter((leaf) => !isBinding(leaf)),
+  );
+  const comments = clearCommentEdits(openComments(source, dataKey));
+  return applyEdits(source.text, [...values, ...comments, ...removals(source)]);
+}
+
+function removals(source: YamlSource): Edit[] {
+  const edits: Edit[] = [];
+  const metadata = source.root.get("metadata");
+  const annotations = isMap(metadata) ? metadata.get("annotations") : undefined;
+  const binding = isMap(annotations) ? pairNamed(annotations as YAMLMap, bindingAnnotation) : undefined;
+  if (binding !== undefined) edits.push(removePair(source, annotations as YAMLMap, binding));
+  const sops = pairNamed(source.root, "sops");
+  if (sops !== undefined) {
+    const edit = removePair(source, source.root, sops);
+    const last = source.root.items.at(-1) === sops;
+    edits.push({ ...edit, end: last && source.root.flow !== true ? source.text.length : edit.end });
+  }
+  return edits;
+}
+
+function pairNamed(map: YAMLMap, name: string): Pair | undefined {
+  return (map.items as Pair[]).find(({ key }) => String((key as { value?: unknown }).value) === name);
+}
+
+/** The text of the `sops` block, from its line on, with the places of what every write changes. */
+export function sopsBlockText(source: YamlSource): { readonly text: string; readonly start: number } {
+  const sops = pairNamed(source.root, "sops");
+  const start =
+    sops === undefined ? source.text.length : source.text.lastIndexOf("\n", rangeOf(sops.key as never)[0] - 1) + 1;
+  return { text: source.text.slice(start), start };
+}
