@@ -5,7 +5,7 @@ import { canonicalJson, fromBase64, type Json, sha256Hex } from "./bytes.ts";
 import { isAmbiguousString, resolveGoScalar } from "./go-scalar.ts";
 import { sopsBlockOf } from "./sops-metadata.ts";
 import { looksEncrypted, parseEncrypted } from "./sops-value.ts";
-import { isAlias, isMap, isScalar, type YamlSource } from "./yaml-source.ts";
+import { isAlias, isMap, isScalar, pairsOf, type YamlSource } from "./yaml-source.ts";
 
 export type Scope = "strict" | "namespace" | "environment";
 /** From the narrowest to the widest. */
@@ -81,10 +81,6 @@ export function serverSetPairs(
     ...found(metadata, serverFields),
     ...found(annotations, [lastAppliedAnnotation]),
   ];
-}
-
-function pairsOf(map: { readonly items: readonly unknown[] }): [string, Pair][] {
-  return (map.items as readonly Pair[]).map((pair) => [isScalar(pair.key) ? String(pair.key.value) : "", pair]);
 }
 
 /** Refuses anything but `v1` `Secret` first, so that the reason is the useful one. @throws not-a-secret */

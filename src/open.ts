@@ -14,6 +14,7 @@ import {
   scopeAnnotation,
   scopes,
 } from "./manifest.ts";
+import { withoutServerFields } from "./prepare.ts";
 import { openSops, plainTextOf } from "./sops-file.ts";
 import { type RecipientEntry, readSopsMetadata } from "./sops-metadata.ts";
 import { isMap, maxSopsFileBytes, parseYaml, parseYamlStream } from "./yaml-source.ts";
@@ -102,9 +103,11 @@ export interface SecretManifest {
   readonly stringDataKeys: readonly string[];
 }
 
-/** Reads a plain or sealed Secret of the closed shape. @throws not-yaml and its kin, not-a-secret, shape-invalid */
+/** Reads a Secret of the closed shape, or a plain one that sealing would bring into it. @throws not-yaml and its kin, not-a-secret, shape-invalid */
 export function readManifest(text: string, file?: string): SecretManifest {
-  const source = parseYaml(text, { file });
+  const parsed = parseYaml(text, { file });
+  const isPlain = !parsed.root.has("sops") && parsed.root.flow !== true;
+  const source = isPlain ? withoutServerFields(parsed).bare : parsed;
   const manifest = readManifestShape(source);
   const keysOf = (map: "data" | "stringData") =>
     manifest.entries.filter((entry) => entry.map === map).map(({ key }) => key);

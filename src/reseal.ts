@@ -10,15 +10,8 @@ import { openComments } from "./clear-text.ts";
 import { SealwardError } from "./errors.ts";
 import { type Expectation, type Opened, open, type SealedInfo, sealedRegex, takeKey, unboundRegex } from "./gate.ts";
 import { type Manifest, readManifestShape, type Scope, scopeAnnotation } from "./manifest.ts";
-import {
-  type EncryptOptions,
-  encryptManifest,
-  newBlock,
-  type Prepared,
-  type Previous,
-  prepare,
-  type SealOptions,
-} from "./seal.ts";
+import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
+import { type EncryptOptions, encryptManifest, newBlock, type Previous } from "./seal.ts";
 import { openSops, plainTextOf, sopsBlockText } from "./sops-file.ts";
 import { metadataNode, type SopsMetadata } from "./sops-metadata.ts";
 import type { ClearLeaf } from "./sops-tree.ts";
@@ -35,7 +28,7 @@ import {
   rangeOf,
   replaceScalar,
 } from "./splice.ts";
-import { isMap, isScalar, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { isMap, isScalar, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 export interface WriteOptions {
   readonly now: Date;
@@ -167,9 +160,7 @@ function newEntryEdit(
     style,
   }: { readonly key: string; readonly value: string; readonly style: Parameters<typeof formatText>[1] },
 ): Edit {
-  const pair = (source.root.items as Pair[]).find(
-    (candidate) => isScalar(candidate.key) && candidate.key.value === map,
-  );
+  const pair = pairNamed(source.root, map);
   const base = source.columnOf(rangeOf((source.root.items[0] as Pair).key as never)[0]);
   const parent = pair?.value;
   if (isBlockMap(parent)) {

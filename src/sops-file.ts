@@ -1,7 +1,7 @@
 // Opens any SOPS YAML file that age identities open, environments aside: for files that no seal.yaml governs, and for
 // binding files that other tools wrote. The MAC is always verified, and a binding, where there is one, must hold.
 import type { KeyObject } from "node:crypto";
-import type { Pair, YAMLMap } from "yaml";
+import type { YAMLMap } from "yaml";
 import { unwrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
 import { type Binding, bindingDifference, bindingOf } from "./binding.ts";
@@ -12,7 +12,7 @@ import { compileSelection, readSopsMetadata, type SopsMetadata } from "./sops-me
 import { assertMac, type ClearLeaf, leavesOf, macOf, notAuthentic, openLeaves } from "./sops-tree.ts";
 import { dataKeyLength } from "./sops-value.ts";
 import { applyEdits, type Edit, rangeOf, removePair } from "./splice.ts";
-import { isMap, maxSopsFileBytes, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { isMap, maxSopsFileBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 export interface OpenedSops {
   readonly source: YamlSource;
@@ -108,10 +108,6 @@ function removals(source: YamlSource): Edit[] {
     edits.push({ ...edit, end: last && source.root.flow !== true ? source.text.length : edit.end });
   }
   return edits;
-}
-
-function pairNamed(map: YAMLMap, name: string): Pair | undefined {
-  return (map.items as Pair[]).find(({ key }) => String((key as { value?: unknown }).value) === name);
 }
 
 /** The text of the `sops` block, from its line on, with the places of what every write changes. */

@@ -9,6 +9,7 @@ import {
   isSeq,
   LineCounter,
   type Node,
+  type Pair,
   Parser,
   parseAllDocuments,
   visit,
@@ -170,6 +171,15 @@ function assertUnambiguous(source: YamlSource, document: Document.Parsed): void 
         throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, list);
     },
   });
+}
+
+/** The pairs of a map with their keys as text. */
+export function pairsOf(map: { readonly items: readonly unknown[] }): [string, Pair][] {
+  return (map.items as readonly Pair[]).map((pair) => [isScalar(pair.key) ? String(pair.key.value) : "", pair]);
+}
+
+export function pairNamed(map: YAMLMap, name: string): Pair | undefined {
+  return pairsOf(map).find(([key]) => key === name)?.[1];
 }
 
 function placeOf(lines: LineCounter, offset: number, file: string | undefined): Place {

@@ -1,0 +1,68 @@
+// Keeps what is about to be sealed out of what stays in the clear: finds the comments that belong to data and stringData,
+// and refuses a manifest whose other text repeats a value. Encrypts nothing itself.
+import type { Node } from "yaml";
+import { fromBase64, toBase64 } from "./bytes.ts";
+import type { Entry, Manifest } from "./manifest.ts";
+import { rangeOf } from "./splice.ts";
+import { type CommentToken, commentsOf, pairsOf } from "./yaml-source.ts";
+
+/** A comment and the map it speaks about. */
+export interface SecretComment {
+  readonly comment: CommentToken;
+  readonly map: Entry["map"];
+}
+
+/** Comments that stand between the key `data` or `stringData` and the next key of the document, unless they start a line of it. */
+export function secretComments({ source }: Manifest): SecretComment[] {
+  const keys = pairsOf(source.root).map(([name, { key }]) => ({ name, offset: rangeOf(key as Node)[0] }));
+  const column = source.columnOf(keys[0]?.offset ?? 0);
+  return commentsOf(source.text).flatMap((comment) => {
+    const owner = keys.findLast(({ offset }) => offset < comment.offset);
+    const secret = owner?.name === "data" || owner?.name === "stringData" ? owner.name : undefined;
+    return secret === undefined || source.columnOf(comment.offset) <= column ? [] : [{ comment, map: secret }];
+  });
+}
+
+/** Shorter values are words that turn up by chance. */
+const shortestLeak = 8;
+
+/**
+ * Refuses a manifest whose clear part repeats a value that is about to be sealed. A value that is part of the Secret's own
+ * name or namespace gives nothing away.
+ */
+export function assertNoLeak(manifest: Manifest): void {
+  const { source, labels, annotations, name, namespace = "" } = manifest;
+  const clear: { readonly what: string; readonly text: string; readonly offset: number }[] = [];
+  for (const [what, fields] of [
+    ["label", labels],
+    ["annotation", annotations],
+  ] as const) {
+    for (const [key, { value, node }] of fields)
+      clear.push({ what: `The ${what} ${key}`, text: `${key}\n${value}`, offset: rangeOf(node)[0] });
+  }
+  const secret = new Set(secretComments(manifest).map(({ comment }) => comment.offset));
+  for (const { offset, text } of commentsOf(source.text))
+    if (!secret.has(offset)) clear.push({ what: "A comment", text, offset });
+  if (clear.length === 0) return;
+  for (const { needle, entry } of needlesOf(manifest)) {
+    if (name.includes(needle) || namespace.includes(needle)) continue;
+    const leak = clear.find(({ text }) => text.includes(needle));
+    if (leak !== undefined) {
+      throw source.refusal(
+        "clear-leak",
+        `${leak.what} stays in the clear and repeats the value of ${entry.map}.${entry.key}`,
+        leak.offset,
+      );
+    }
+  }
+}
+
+function* needlesOf({ entries }: Manifest): Generator<{ readonly needle: string; readonly entry: Entry }> {
+  for (const entry of entries) {
+    const raw = entry.map === "data" ? fromBase64(entry.value) : Buffer.from(entry.value);
+    if (raw === null || raw.length < shortestLeak) continue;
+    const text = Buffer.from(raw).toString();
+    for (const needle of new Set([text, text.trim(), toBase64(raw), entry.value]))
+      if (needle.length >= shortestLeak) yield { needle, entry };
+  }
+}
