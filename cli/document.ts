@@ -15,7 +15,7 @@ export interface Document {
   /** The manifest or sealed file in it. */
   readonly content: string;
   /** Name and namespace of the BoundSecret that carries it, which are where the cluster will open it; null for a plain file. */
-  readonly carrier: { readonly name: string; readonly namespace?: string } | null;
+  readonly carrier: { readonly name: string; readonly namespace: string | undefined } | null;
 }
 
 /** Reads FILE, or stdin for `-` or nothing. Throws `usage` rather than wait for a person to type a manifest. */

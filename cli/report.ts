@@ -64,10 +64,7 @@ const answers: Record<ErrorCode, Answer> = {
     "refused",
     "treat the file as seen by that recipient: take it back from Git and rotate its values",
   ),
-  "recipient-missing": say(
-    "refused",
-    (file) => `someone who can open it runs \`seal decrypt ${file} | seal encrypt -o ${file}\``,
-  ),
+  "recipient-missing": say("refused", (file) => `someone who can open it seals it for them too: \`seal bind ${file}\``),
   "recipient-invalid": say("keys", "a recipient looks like age1…; `seal keygen` prints one"),
   "identity-invalid": say("keys", "an identity file holds AGE-SECRET-KEY-1… lines, as `seal keygen` writes them"),
   "identity-missing": say(

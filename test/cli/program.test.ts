@@ -1,0 +1,83 @@
+// From arguments to options, and what commander itself answers.
+import type { Command } from "commander";
+import { expect, test } from "vitest";
+import { createProgram, version } from "../../cli/program.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { fakeIo, gitdir } from "./gitdir.ts";
+
+/** Parses without running anything: what the action of which command would be called with. */
+async function parse(argv: readonly string[]): Promise<unknown[]> {
+  const calls: unknown[][] = [];
+  const program = createProgram(fakeIo(gitdir(), {}, { stdout: "", stderr: "" }), () => undefined);
+  const record = (command: Command): void => {
+    if (command.commands.length === 0)
+      command.action((...args: unknown[]) => void calls.push([command.name(), ...args.slice(0, -1)]));
+    for (const sub of command.commands) record(sub);
+  };
+  for (const command of program.commands) record(command);
+  await program.parseAsync([...argv], { from: "user" });
+  return calls[0] ?? [];
+}
+
+const secretDefaults = { namespace: "sealward-system" };
+const table: readonly [string, readonly unknown[]][] = [
+  ["--env prod", ["encrypt", undefined, { env: "prod" }]],
+  ["db.yaml", ["encrypt", "db.yaml", {}]],
+  ["- --env prod", ["encrypt", "-", { env: "prod" }]],
+  ["encrypt -i db.yaml", ["encrypt", "db.yaml", { inPlace: true }]],
+  ["encrypt db.yaml -o out.yaml --force --wrap", ["encrypt", "db.yaml", { out: "out.yaml", force: true, wrap: true }]],
+  [
+    "db.yaml --scope namespace --namespace payments",
+    ["encrypt", "db.yaml", { scope: "namespace", namespace: "payments" }],
+  ],
+  ["decrypt db.yaml --identity a --identity b", ["decrypt", "db.yaml", { identity: ["a", "b"] }]],
+  ["decrypt --identity a db.yaml", ["decrypt", "db.yaml", { identity: ["a"] }]],
+  ["decrypt - -o x.plain.yaml", ["decrypt", "-", { out: "x.plain.yaml" }]],
+  ["edit db.yaml --env prod", ["edit", "db.yaml", { env: "prod" }]],
+  ["set db.yaml KEY --trim --from-file v", ["set", "db.yaml", "KEY", { trim: true, fromFile: "v" }]],
+  ["bind db.yaml --scope environment", ["bind", "db.yaml", { scope: "environment" }]],
+  ["check", ["check", [], { output: "text" }]],
+  ["check a b --output json", ["check", ["a", "b"], { output: "json" }]],
+  ["wrap db.yaml", ["wrap", "db.yaml", {}]],
+  ["init --env dev prod --recovery age1x", ["init", { env: ["dev", "prod"], recovery: "age1x" }]],
+  ["init --recipient a=age1x --recipient b=age1y", ["init", { recipient: ["a=age1x", "b=age1y"] }]],
+  ["keygen", ["keygen", secretDefaults]],
+  ["keygen --secret --env prod --from k", ["keygen", { ...secretDefaults, secret: true, env: "prod", from: "k" }]],
+  ["env manifest prod --namespace a", ["manifest", "prod", { namespace: ["a"] }]],
+];
+
+test.each(table)("`seal %s` is understood", async (argv, expected) => {
+  expect(await parse(argv.split(" "))).toEqual(expected);
+});
+
+test("the version is the package's, on stdout", async () => {
+  expect(version).toBe(packageJson.version);
+  expect(await gitdir().run(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+test("help goes to stdout, shows an example and the exit codes, and is no failure", async () => {
+  const { code, stdout, stderr } = await gitdir().run(["--help"]);
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain("kubectl create secret generic");
+  expect(stdout).toContain("Exit codes: 0 done");
+});
+
+test.each([
+  [["decrypt", "--nope"], "unknown option '--nope'"],
+  [["set", "db.yaml"], "missing required argument 'key'"],
+  [["encrypt", "--scope", "wide"], "Allowed choices are strict, namespace, environment"],
+  [["decypt"], "Did you mean decrypt?"],
+  [["chek"], "Did you mean check?"],
+  [["env", "manifst", "prod"], "Did you mean manifest?"],
+])("%j is a usage error with a hint", async (argv, message) => {
+  const { code, stdout, stderr } = await gitdir().run(argv);
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toContain(message);
+  expect(stderr).toContain("hint:");
+});
+
+test("there is no flag that names a recipient to seal for", async () => {
+  for (const flag of ["--age", "--recipient", "--kms", "--pgp"]) {
+    expect((await gitdir().run(["encrypt", flag, "x"])).stderr).toContain(`unknown option '${flag}'`);
+  }
+});
