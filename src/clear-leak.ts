@@ -28,10 +28,11 @@ const shortestLeak = 8;
 
 /**
  * Refuses a manifest whose clear part repeats a value that is about to be sealed. A value that is part of the Secret's own
- * name or namespace gives nothing away.
+ * name, namespace or application labels gives nothing away.
  */
 export function assertNoLeak(manifest: Manifest): void {
-  const { source, labels, annotations, name, namespace = "" } = manifest;
+  const { source, labels, annotations } = manifest;
+  const names = namesOf(manifest);
   const clear: { readonly what: string; readonly text: string; readonly offset: number }[] = [];
   for (const [what, fields] of [
     ["label", labels],
@@ -45,7 +46,7 @@ export function assertNoLeak(manifest: Manifest): void {
     if (!secret.has(offset)) clear.push({ what: "A comment", text, offset });
   if (clear.length === 0) return;
   for (const { needle, entry } of needlesOf(manifest)) {
-    if (name.includes(needle) || namespace.includes(needle)) continue;
+    if (names.some((known) => known.includes(needle))) continue;
     const leak = clear.find(({ text }) => text.includes(needle));
     if (leak !== undefined) {
       throw source.refusal(
@@ -55,6 +56,13 @@ export function assertNoLeak(manifest: Manifest): void {
       );
     }
   }
+}
+
+/** Labels that say what an application is called; a user name or a database is often called the same. */
+const naming = /^(?:app|name|component|app\.kubernetes\.io\/.*)$/;
+
+function namesOf({ name, namespace = "", labels }: Manifest): string[] {
+  return [name, namespace, ...[...labels].filter(([key]) => naming.test(key)).map(([, { value }]) => value)];
 }
 
 function* needlesOf({ entries }: Manifest): Generator<{ readonly needle: string; readonly entry: Entry }> {
