@@ -35,24 +35,28 @@ export function looksBroken(text: string): boolean {
   return mentionsSecret(text) && (!text.includes("{{") || hasSopsBlock.test(text));
 }
 
-/** Where Secrets with values in the clear begin in one document; lines count from the start of the file. */
+/**
+ * Where Secrets with values in the clear begin in one document; lines count from the start of the file.
+ * @throws what is wrong with a text that has a sops block and yet cannot be read as a sealed file
+ */
 export function unsealedIn({ text, lineOffset }: Piece): readonly { readonly line: number; readonly column: number }[] {
   if (!hasValues.test(text) || isSealed(text)) return [];
-  const code = codeOf(text);
+  const problem = problemOf(text);
+  if (problem !== null && problem.code !== "not-a-secret" && hasSopsBlock.test(text)) throw problem;
+  if (problem?.code === "not-yaml" && !looksBroken(text)) return [];
   // Values that Kubernetes or we would refuse are no less in the clear.
-  if (code === "not-yaml" && !looksBroken(text)) return [];
-  if (code !== "not-a-secret") return placesOf(text, kindOf("Secret"), lineOffset).slice(0, 1);
+  if (problem?.code !== "not-a-secret") return placesOf(text, kindOf("Secret"), lineOffset).slice(0, 1);
   if (!kindOf("List|SecretList").test(text)) return [];
   const items = placesOf(text, kindOf("Secret"), lineOffset);
   return items.length > 0 ? items : placesOf(text, kindOf("SecretList"), lineOffset).slice(0, 1);
 }
 
-function codeOf(text: string): string | null {
+function problemOf(text: string): SealwardError | null {
   try {
     readManifest(text);
     return null;
   } catch (problem) {
-    if (problem instanceof SealwardError) return problem.code;
+    if (problem instanceof SealwardError) return problem;
     throw problem;
   }
 }

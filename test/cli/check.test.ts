@@ -1,0 +1,250 @@
+// seal check: no key, any folder, and no file that can stop it.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, renameSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { canary, type GitDir, gitdir, manifest, sealedRepository, succeed } from "./gitdir.ts";
+
+const noKeys = (dir: GitDir): { env: Record<string, string> } => ({ env: { XDG_CONFIG_HOME: join(dir.home, "none") } });
+const item = (name: string): string =>
+  `- apiVersion: v1\n  kind: Secret\n  metadata:\n    name: ${name}\n  stringData:\n    K: ${canary}\n`;
+
+test("a repository in order gives no findings and exit 0, without any key", async () => {
+  const dir = await sealedRepository();
+  dir.write("deploy/prod/config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n");
+  const { stdout, stderr } = await succeed(dir.run(["check"], noKeys(dir)));
+  expect([stdout, stderr]).toEqual(["", "checked: 2 sealed and in order, 0 refused, 0 not sealed\n"]);
+});
+
+describe("Secrets that are not sealed are found with their line", () => {
+  const found: readonly [title: string, file: string, text: string, places: string[]][] = [
+    ["alone", "a.yaml", manifest(), ["2:1"]],
+    ["with server fields", "a.yaml", manifest({ annotations: "  creationTimestamp: null\n" }), ["2:1"]],
+    ["in a shape that could not be sealed", "a.yaml", `${manifest()}extra: 1\n`, ["2:1"]],
+    ["with duplicate keys", "a.yaml", `${manifest()}type: Opaque\n`, ["2:1"]],
+    ["among several documents", "a.yml", `a: 1\n---\n${manifest()}--- # third\n${manifest()}`, ["4:1", "15:1"]],
+    ["in a List", "a.yaml", `apiVersion: v1\nkind: List\nitems:\n${item("a")}${item("b")}`, ["5:3", "11:3"]],
+    [
+      "in a SecretList",
+      "a.yaml",
+      "apiVersion: v1\nkind: SecretList\nitems:\n- metadata: {name: a}\n  data: {K: YQ==}\n",
+      ["2:1"],
+    ],
+    [
+      "as JSON on one line",
+      "a.json",
+      JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata: { name: "a" }, data: { K: "YQ==" } }),
+      ["1:21"],
+    ],
+    [
+      "as a JSON List",
+      "a.json",
+      JSON.stringify(
+        { apiVersion: "v1", kind: "List", items: [{ apiVersion: "v1", kind: "Secret", data: { K: "YQ==" } }] },
+        null,
+        2,
+      ),
+      ["7:8"],
+    ],
+    ["quoted", "a.yaml", manifest().replace("kind: Secret", "'kind': \"Secret\""), ["2:2"]],
+    ["with CRLF and a byte order mark", "a.yaml", `\ufeff${manifest().replaceAll("\n", "\r\n")}`, ["2:1"]],
+    ["with a syntax error", "a.yaml", `${manifest()}  broken: [\n`, ["2:1"]],
+  ];
+  test.each(found)("%s", async (_, file, text, places) => {
+    const dir = await sealedRepository();
+    dir.write(file, text);
+    const { code, stdout, stderr } = await dir.run(["check"], noKeys(dir));
+    expect(
+      stdout
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => line.split(": ").slice(0, 2).join(" ")),
+    ).toEqual(places.map((place) => `${file}:${place} not-sealed`));
+    expect([code, stderr]).toEqual([1, expect.stringContaining("(check-failed)")]);
+    expect(stdout + stderr).not.toContain(canary);
+  });
+});
+
+describe("no finding", () => {
+  test.each([
+    [
+      "a Secret without values",
+      "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ntype: kubernetes.io/service-account-token\n",
+    ],
+    [
+      "another kind that begins alike",
+      "apiVersion: external-secrets.io/v1\nkind: SecretStore\nmetadata: {name: a}\ndata: {a: b}\n",
+    ],
+    [
+      "another kind that mentions one",
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  note: |\n    kind: Secret\n",
+    ],
+    [
+      "a template that is not YAML",
+      "apiVersion: v1\nkind: Secret\n{{- if .Values.x }}\ndata:\n  K: {{ .Values.k | b64enc }}\n{{- end }}\n",
+    ],
+    ["a file with syntax errors that is nothing of ours", "a: [\n"],
+    ["a template of something else", "kind: Deployment\n{{- toYaml . }}\ndata: x\n"],
+    ["an empty file", ""],
+    ["bytes", "\u0000\u0001"],
+  ])("for %s", async (_, text) => {
+    const dir = gitdir({ "a.yaml": text });
+    expect(await dir.run(["check"])).toMatchObject({ code: 0, stdout: "" });
+  });
+
+  test("for what Git ignores, in node_modules outside Git, or in a file that is no YAML by its name", async () => {
+    const dir = gitdir({ ".gitignore": "*.plain.yaml\n", "a.plain.yaml": manifest(), "a.txt": manifest() });
+    expect((await dir.run(["check"])).code).toBe(0);
+    // Named itself, it is looked at all the same.
+    expect((await dir.run(["check", "a.txt"])).code).toBe(1);
+    renameSync(join(dir.path, ".git"), join(dir.home, "git"));
+    dir.write("node_modules/x/a.yaml", manifest());
+    expect((await dir.run(["check"])).stdout).toMatch(/^a\.plain\.yaml:2:1: not-sealed: .*\n$/);
+  });
+});
+
+describe("refused files", () => {
+  test("each is named with its code, the rest is checked too, and JSON says the same", async () => {
+    const dir = await sealedRepository();
+    const sealed = dir.read("deploy/prod/db.sealed.yaml");
+    dir.write("deploy/prod/label.yaml", sealed.replace("  annotations:", "  annotations:\n    note: x"));
+    dir.write("deploy/prod/open.yaml", sealed.replace(/PASSWORD: ENC\[.*\]/, `PASSWORD: ${canary}`));
+    dir.write("deploy/prod/conflict.yaml", `<<<<<<< ours\n${sealed}=======\n${sealed}>>>>>>> theirs\n`);
+    dir.write("deploy/prod/two.yaml", `${sealed}---\n${sealed}`);
+    dir.write(
+      "deploy/prod/foreign.yaml",
+      dir.read("deploy/staging/db.sealed.yaml").replace("environment: staging", "environment: prod"),
+    );
+    const { code, stdout, stderr } = await dir.run(["check", "deploy"], noKeys(dir));
+    const codes = Object.fromEntries(
+      stdout
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => [line.split(":")[0]?.slice(12), /: ([a-z-]+): /.exec(line)?.[1]]),
+    );
+    expect(codes).toEqual({
+      "conflict.yaml": "not-yaml",
+      "foreign.yaml": "recipient-foreign",
+      "open.yaml": "shape-invalid",
+      "two.yaml": "several-documents",
+    });
+    expect([code, stdout + stderr]).toEqual([1, expect.not.stringContaining(canary)]);
+    const json = JSON.parse((await dir.run(["check", "deploy", "--output", "json"], noKeys(dir))).stdout);
+    expect(json).toContainEqual({ file: "deploy/staging/db.sealed.yaml", environment: "staging", status: "ok" });
+    expect(json).toContainEqual(
+      expect.objectContaining({
+        file: "deploy/prod/open.yaml",
+        status: "refused",
+        code: "shape-invalid",
+        line: expect.any(Number),
+        column: expect.any(Number),
+        message: expect.any(String),
+      }),
+    );
+  });
+
+  test("a recipient that the environment has and the file lacks is a finding", async () => {
+    const dir = await sealedRepository();
+    const other = /age1\w+/.exec((await succeed(dir.run(["keygen"]))).stdout)?.[0];
+    dir.write("seal.yaml", dir.read("seal.yaml").replace(/(prod:\n {4}recipients:\n {6}age: \[)/, `$1${other}, `));
+    const { code, stdout } = await dir.run(["check"]);
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/^deploy\/prod\/db\.sealed\.yaml: recipient-missing: /)]);
+    // The hint's command puts it right.
+    await succeed(dir.run(["bind", "deploy/prod/db.sealed.yaml"]));
+    expect((await dir.run(["check"])).code).toBe(0);
+  });
+
+  test("a sealed file that no seal.yaml governs cannot be confirmed", async () => {
+    const dir = await sealedRepository();
+    const other = gitdir({ "db.yaml": dir.read("deploy/prod/db.sealed.yaml") });
+    expect((await other.run(["check"])).stdout).toMatch(/^db\.yaml: config-missing: /);
+  });
+
+  test("--env refuses files of another environment", async () => {
+    const dir = await sealedRepository();
+    expect((await dir.run(["check", "--env", "prod", "deploy/prod"])).code).toBe(0);
+    expect((await dir.run(["check", "--env", "prod"])).stdout).toMatch(
+      /^deploy\/staging\/db\.sealed\.yaml: environment-mismatch: .*\n$/,
+    );
+  });
+
+  test("a BoundSecret is checked by what it carries, also among other objects", async () => {
+    const dir = await sealedRepository();
+    const wrapped = (await succeed(dir.run(["wrap", "deploy/prod/db.sealed.yaml"]))).stdout;
+    dir.write("deploy/prod/all.yaml", `a: 1\n---\n${wrapped}`);
+    expect((await dir.run(["check"])).code).toBe(0);
+    dir.write("deploy/staging/all.yaml", `a: 1\n---\n${wrapped}`);
+    expect((await dir.run(["check"])).stdout).toMatch(/^deploy\/staging\/all\.yaml: environment-mismatch: /);
+    dir.write(
+      "deploy/staging/all.yaml",
+      "apiVersion: sealward.dev/v1alpha1\nkind: BoundSecret\nmetadata: {name: a}\nspec: {}\n",
+    );
+    expect((await dir.run(["check"])).stdout).toMatch(/^deploy\/staging\/all\.yaml:\d+:\d+: shape-invalid: /);
+  });
+
+  test("a SOPS file that is no Secret is named as not checked", async () => {
+    const dir = await sealedRepository();
+    dir.write(
+      "deploy/prod/values.yaml",
+      dir.read("deploy/prod/db.sealed.yaml").replace("kind: Secret", "kind: Values"),
+    );
+    const { stdout, stderr } = await succeed(dir.run(["check"]));
+    expect([stdout, stderr]).toEqual([
+      "",
+      expect.stringContaining("not checked, for they are no Secrets: deploy/prod/values.yaml"),
+    ]);
+  });
+});
+
+describe("nothing stops it", () => {
+  test("hostile files become findings or are passed over", async () => {
+    const dir = await sealedRepository();
+    const secret = manifest();
+    const shapes = [
+      `${secret}  deep: ${"[".repeat(5000)}\n`,
+      `a: &a [x]\nb: [${"*a,".repeat(2000)}]\n${secret}`,
+      `${secret}  big: ${"x".repeat(3_000_000)}\n`,
+      "kind: Secret\ndata: *none\n",
+      "kind: Secret\nmetadata: {creationTimestamp: null}\ndata: {a: b}\n",
+      "kind: Secret\nmetadata:\n  creationTimestamp: null\ndata: {a: b}\n",
+      "kind: Secret\nmetadata: {name: a, uid: x, annotations: {kubectl.kubernetes.io/last-applied-configuration: y}}\nstatus: {}\ndata: {a: b}\n",
+      "? kind\n: Secret\ndata: {}\n",
+      "- kind: Secret\n  data: {a: b}\n",
+      "kind: Secret\nsops: 3\ndata: {a: b}\n",
+      "kind: Secret\nsops: {mac: [}\n",
+      "apiVersion: sealward.dev/v1alpha1\nkind: BoundSecret\nmetadata: 3\nspec: {document: 'kind: Secret'}\n",
+      "%YAML 9.9\n---\nkind: Secret\ndata: {a: b}\n",
+      "kind: Secret\ndata: !!binary |\n  x\n---\n...\n---\n",
+    ];
+    for (const [index, text] of shapes.entries()) dir.write(`h${index}.yaml`, text);
+    dir.write("latin1.yaml", Buffer.concat([Buffer.from(secret), Buffer.from([0xff, 0xfe])]));
+    const { code, stdout, stderr } = await dir.run(["check"]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("(check-failed)")]);
+    expect(stdout).toContain("latin1.yaml: not-utf8: ");
+    expect(stdout + stderr).not.toContain(canary);
+  });
+
+  test("a deleted file, a broken link, a submodule folder and a name with an escape sequence", async () => {
+    const dir = await sealedRepository();
+    dir.write("gone.yaml", manifest());
+    spawnSync("git", ["add", "-A"], { cwd: dir.path });
+    spawnSync("rm", [join(dir.path, "gone.yaml")]);
+    symlinkSync("nowhere", join(dir.path, "link.yaml"));
+    mkdirSync(join(dir.path, "folder.yaml"));
+    dir.write("folder.yaml/\u001b[31m.yaml", manifest());
+    const { stdout } = await dir.run(["check"]);
+    expect(stdout).toMatch(/^folder\.yaml\/\\x1b\[31m\.yaml:2:1: not-sealed: .*\n$/);
+  });
+
+  test("a path that does not exist is an error, not an empty success", async () => {
+    const dir = await sealedRepository();
+    expect(await dir.run(["check", "deploi"])).toMatchObject({ code: 6, stdout: "" });
+  });
+
+  test("where Git cannot list the folder it looks at every file", async () => {
+    const dir = gitdir({ "a.yaml": manifest() });
+    dir.write(".git/HEAD", "broken");
+    const { code, stderr } = await dir.run(["check"]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("git cannot list")]);
+  });
+});
