@@ -24,6 +24,8 @@ export interface ControllerOptions {
 export interface Controller {
   /** Resolves when the world has been listed and work has begun. */
   readonly started: Promise<void>;
+  /** True when the queue has nothing to do but wait. */
+  isIdle(): boolean;
   /** Finishes the work at hand, then resolves. */
   stop(): Promise<void>;
 }
@@ -75,6 +77,7 @@ export function startController(options: ControllerOptions): Controller {
   });
   return {
     started,
+    isIdle: () => queue.isIdle(),
     stop: async () => {
       stopping.abort();
       await queue.stop();

@@ -61,6 +61,11 @@ export class WorkQueue {
     this.#dispatch();
   }
 
+  /** True when nothing is waiting for a worker and none is busy; delayed keys do not count. */
+  isIdle(): boolean {
+    return this.#ready.size === 0 && this.#running.size === 0;
+  }
+
   /** Takes no more work and resolves when what is running has finished. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -102,9 +107,11 @@ export class WorkQueue {
     const failures = result.kind === "retry" ? (this.#failures.get(key) ?? 0) + 1 : 0;
     if (failures === 0) this.#failures.delete(key);
     else this.#failures.set(key, failures);
-    if (this.#dirty.delete(key)) return this.add(key);
-    if (result.kind === "again") this.addAfter(key, result.afterMs);
-    if (result.kind === "retry") {
+    if (this.#dirty.delete(key)) {
+      this.add(key);
+    } else if (result.kind === "again") {
+      this.addAfter(key, result.afterMs);
+    } else if (result.kind === "retry") {
       this.addAfter(key, Math.max(result.afterMs ?? 0, backoffMs(failures, this.#options, this.#options.random())));
     }
   }
