@@ -28,7 +28,10 @@ export async function readDocument(io: Io, file: string | undefined): Promise<Do
   }
   if (file === undefined || file === "-")
     return documentOf(decodeText(await io.stdin.readAll(), "stdin"), "stdin", null);
-  return documentOf(await readText(io, file), file, resolve(io.cwd, file));
+  const path = resolve(io.cwd, file);
+  // What the shell makes of `<(command)` is stdin by another name: a pipe lies in no folder.
+  const isPipe = (await io.fs.kind(path)) === "other";
+  return documentOf(await readText(io, file), file, isPipe ? null : path);
 }
 
 export function documentOf(text: string, name: string, path: string | null): Document {

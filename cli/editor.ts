@@ -56,7 +56,7 @@ export async function editText(
 }
 
 /** Splits at blanks outside quotes; no shell reads it, so nothing in it is expanded. */
-export function splitCommand(text: string): readonly string[] {
+function splitCommand(text: string): readonly string[] {
   const words = text.match(/(?:[^\s"']+|"[^"]*"|'[^']*')+/g) ?? [];
   return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, "$1$2"));
 }

@@ -6,7 +6,7 @@ import { createInterface } from "node:readline/promises";
 import { SealwardError } from "../src/index.ts";
 import { type Files, nodeFiles } from "./files.ts";
 
-export interface Output {
+interface Output {
   readonly isTty: boolean;
   write(data: string | Uint8Array): Promise<void>;
 }

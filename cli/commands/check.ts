@@ -7,7 +7,7 @@ import { configMissing, findExpectation } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
 import { printDone, safeText } from "../report.ts";
-import type { SettingsCache } from "../settings.ts";
+import { findSettings, type SettingsCache } from "../settings.ts";
 import { looksBroken, mentionsSecret, type Piece, splitDocuments, unsealedIn } from "../unsealed.ts";
 
 export interface CheckOptions {
@@ -38,6 +38,8 @@ const maxFileBytes = 32 * 1024 * 1024;
 
 export async function check(io: Io, paths: readonly string[], options: CheckOptions): Promise<void> {
   const known: SettingsCache = new Map();
+  // A seal.yaml that cannot be read fails the check even where nothing is sealed yet.
+  await findSettings(io, null, known);
   const survey: Survey = {
     io,
     sources: options.env === undefined ? { known } : { known, env: options.env },

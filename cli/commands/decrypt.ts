@@ -1,5 +1,6 @@
 // seal decrypt: opens a sealed file, through the whole gate where a seal.yaml governs it; elsewhere as sops would, and
 // says that no environment was confirmed.
+import { resolve } from "node:path";
 import { decryptSops, openSealed } from "../../src/index.ts";
 import { type Document, readDocument } from "../document.ts";
 import { findExpectation, type Sources } from "../environment.ts";
@@ -22,7 +23,7 @@ export async function decrypt(io: Io, file: string | undefined, options: Decrypt
   const plaintext = await open(io, document, options);
   await deliver(io, plaintext, { ...options, plaintext: true });
   if (options.out === undefined || options.out.endsWith(".plain.yaml")) return;
-  const real = await io.fs.realPath(options.out);
+  const real = await io.fs.realPath(resolve(io.cwd, options.out));
   if ((await findWorkTree(io, real)) !== null) {
     await printNote(
       io,

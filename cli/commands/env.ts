@@ -5,6 +5,7 @@ import { configMissing } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { UsageError } from "../report.ts";
 import { findSettings } from "../settings.ts";
+import { environmentManifest } from "../yaml-text.ts";
 
 export interface EnvManifestOptions {
   readonly namespace?: readonly string[];
@@ -38,29 +39,5 @@ export async function envManifest(io: Io, name: string, options: EnvManifestOpti
       `list \`namespaces\` under ${name} in seal.yaml, or add \`--namespace NAMESPACE\``,
     );
   }
-  await io.stdout.write(`apiVersion: sealward.dev/v1alpha1
-kind: Environment
-metadata:
-  name: ${yamlText(name)}
-spec:
-  namespaces:
-    names:${list(namespaces, 6)}
-  identities:
-    - age:
-        secretRef:
-          name: sealward-age-${name}
-  recipients:
-    age:${list(policy.ageRecipients, 6)}
-  scopes:${list(policy.scopes, 4)}
-  strictRecipients: ${policy.strictRecipients}
-${policy.acceptedUnbound.length === 0 ? "" : `  unbound:${list(policy.acceptedUnbound, 4)}\n`}`);
-}
-
-const list = (texts: readonly string[], indent: number): string =>
-  texts.map((text) => `\n${" ".repeat(indent)}- ${yamlText(text)}`).join("");
-
-/** JSON strings are YAML strings; quotes only where a reader might see a number, a boolean or null. */
-export function yamlText(text: string): string {
-  const isPlain = /^[a-z][a-z0-9-]*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null)$/.test(text);
-  return isPlain ? text : JSON.stringify(text);
+  await io.stdout.write(environmentManifest(policy, namespaces));
 }

@@ -7,7 +7,7 @@ import { keysFolder } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { printDone, UsageError } from "../report.ts";
 import { findSettings, findWorkTree, shown } from "../settings.ts";
-import { yamlText } from "./env.ts";
+import { sealYaml } from "../yaml-text.ts";
 import { freshIdentityFile } from "./keygen.ts";
 
 export interface InitOptions {
@@ -28,6 +28,12 @@ export async function init(io: Io, options: InitOptions): Promise<void> {
     throw new SealwardError("file-exists", message, { file: above.config.file });
   }
   const names = options.env ?? ["staging", "prod"];
+  if (names.includes("recovery")) {
+    throw new UsageError(
+      'Cannot name an environment "recovery": the recovery identity has that name',
+      "choose another name",
+    );
+  }
   const recipients = pairs("--recipient", options.recipient, names);
   const namespaces = pairs("--namespace", options.namespace, names);
   const keys = options.keysDir === undefined ? keysFolder(io, folder) : resolve(io.cwd, options.keysDir);
@@ -40,7 +46,7 @@ export async function init(io: Io, options: InitOptions): Promise<void> {
   for (const recipient of [...recipients.values(), options.recovery === undefined ? [] : [options.recovery]].flat())
     assertAgeRecipient(recipient);
   const recovery = options.recovery ?? recipientOf("recovery");
-  const text = configText(
+  const text = sealYaml(
     recovery,
     names.map((name) => ({
       name,
@@ -124,30 +130,6 @@ async function addIgnoredNames(io: Io, file: string): Promise<void> {
   await io.fs.write(file, `${present}${present === "" || present.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
 }
 
-function configText(
-  recovery: string,
-  environments: readonly { name: string; recipients: readonly string[]; namespaces: readonly string[] }[],
-): string {
-  const blocks = environments.map(
-    ({ name, recipients, namespaces }) => `  ${yamlText(name)}:
-    recipients:
-      age: [${recipients.map(yamlText).join(", ")}]
-    paths: [${JSON.stringify(`**/${name}/**`)}] # a sealed file anywhere else is not this environment's
-    ${namespaces.length === 0 ? "# namespaces: [payments] # the only namespaces of this environment" : `namespaces: [${namespaces.map(yamlText).join(", ")}]`}
-    scope: strict # a file opens under its own namespace and name only
-`,
-  );
-  return `# Which secrets belong to which environment, and who can open them. Holds no secret itself: commit it.
-version: 1
-
-# Can open every environment when all else is lost. Its identity is kept offline.
-recovery:
-  age: [${yamlText(recovery)}]
-
-environments:
-${blocks.join("\n")}`;
-}
-
 async function tell(
   io: Io,
   { keys, isUsual }: { keys: string; isUsual: boolean },
@@ -171,6 +153,6 @@ async function tell(
   await printDone(io, `${found}: export SOPS_AGE_KEY_FILE=${join(keys, `${own}.agekey`)}`);
   await printDone(
     io,
-    `Next: kubectl create secret generic db -n NAMESPACE --from-literal=KEY=VALUE --dry-run=client -o yaml | seal --env ${own} -o ${own}/db.sealed.yaml`,
+    `Next: mkdir -p ${own}; kubectl create secret generic db -n NAMESPACE --from-literal=KEY=VALUE --dry-run=client -o yaml | seal --env ${own} -o ${own}/db.sealed.yaml`,
   );
 }

@@ -5,6 +5,7 @@ import { readText } from "../document.ts";
 import type { Io } from "../io.ts";
 import { printDone, printNote, UsageError } from "../report.ts";
 import { findSettings, findWorkTree } from "../settings.ts";
+import { keySecretManifest } from "../yaml-text.ts";
 
 export interface KeygenOptions {
   readonly out?: string;
@@ -64,15 +65,7 @@ async function keySecret(io: Io, options: KeygenOptions): Promise<void> {
   }
   const text = from === undefined ? freshIdentityFile(io.now()).text : await identityLines(io, from);
   const identities = parseAgeIdentities(text, from ?? "the new identity");
-  await io.stdout.write(`apiVersion: v1
-kind: Secret
-metadata:
-  name: sealward-age-${env}
-  namespace: ${namespace}
-type: Opaque
-stringData:
-  identity: |
-${text.replace(/^(?=.)/gm, "    ")}`);
+  await io.stdout.write(keySecretManifest({ env, namespace, identities: text }));
   await noteRecipients(io, env, identities);
 }
 

@@ -77,6 +77,13 @@ describe("in a pipe", () => {
     expect(stdout).toContain(`PASSWORD: ${canary}\n`);
   });
 
+  test("`seal <(command)` is as good as stdin", async () => {
+    const dir = await sealedRepository();
+    dir.write("db.plain.yaml", manifest());
+    const { code, stdout } = shell(dir, "seal --env prod <(cat db.plain.yaml) | seal decrypt /dev/stdin");
+    expect([code, stdout]).toEqual([0, expect.stringContaining(canary)]);
+  });
+
   test("a reader that has seen enough ends it quietly", async () => {
     const dir = await sealedRepository();
     const big = join(dir.home, "big");

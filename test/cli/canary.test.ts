@@ -8,7 +8,7 @@ const prod = "deploy/prod/db.sealed.yaml";
 const mistyped = "AGE-SECRET-KEY-1CANARYQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
 const encoded = Buffer.from(canary).toString("base64");
 
-const having = <T>(_: undefined, value: T): T => value;
+const having = <T>(_: unknown, value: T): T => value;
 
 /** Each must fail. What fails is asserted elsewhere; here only that nothing is given away. */
 const failures: readonly [title: string, argv: (dir: GitDir) => string[], given?: (dir: GitDir) => Given][] = [

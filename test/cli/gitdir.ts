@@ -49,7 +49,7 @@ export interface GitDir {
   snapshot(): Record<string, string>;
 }
 
-export const now = new Date("2026-11-23T10:00:00Z");
+const now = new Date("2026-11-23T10:00:00Z");
 
 export function gitdir(files: Readonly<Record<string, string>> = {}): GitDir {
   const base = realpathSync(mkdtempSync(join(tmpdir(), "seal-test-")));

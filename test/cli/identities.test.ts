@@ -22,7 +22,7 @@ const put = (path: string, text: string): void => {
   writeFileSync(path, text);
 };
 
-const having = <T>(_: undefined, value: T): T => value;
+const having = <T>(_: unknown, value: T): T => value;
 
 describe("a sealed file opens with an identity from", () => {
   const sources: readonly [

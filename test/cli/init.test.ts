@@ -84,6 +84,12 @@ describe("init", () => {
   test.each([
     ["a keys folder in the work tree", ["--keys-dir", "keys"], 2, "lies in the Git work tree"],
     ["an environment's name with capitals", ["--env", "Prod"], 2, "lower-case"],
+    [
+      "an environment whose identity would take the recovery identity's place",
+      ["--env", "recovery"],
+      2,
+      "another name",
+    ],
     ["a recipient of an unknown environment", ["--recipient", `qa=${recipient}`], 2, "NAME=VALUE"],
     ["something that is no recipient", ["--recipient", "prod=age1nope"], 5, "(recipient-invalid)"],
     ["an identity where a recipient belongs", ["--recovery", "AGE-SECRET-KEY-1QQQQ"], 5, "(recipient-invalid)"],

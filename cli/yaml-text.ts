@@ -1,0 +1,78 @@
+// The YAML texts that commands write: seal.yaml, the Environment resource, the controller's key Secret. Decides nothing
+// about their content.
+import type { EnvironmentPolicy } from "../src/index.ts";
+
+/** seal.yaml as `seal init` writes it. */
+export function sealYaml(
+  recovery: string,
+  environments: readonly { name: string; recipients: readonly string[]; namespaces: readonly string[] }[],
+): string {
+  const blocks = environments.map(
+    ({ name, recipients, namespaces }) => `  ${yamlText(name)}:
+    recipients:
+      age: [${recipients.map(yamlText).join(", ")}]
+    paths: [${JSON.stringify(`**/${name}/**`)}] # a sealed file anywhere else is not this environment's
+    ${namespaces.length === 0 ? "# namespaces: [payments] # the only namespaces of this environment" : `namespaces: [${namespaces.map(yamlText).join(", ")}]`}
+    scope: strict # a file opens under its own namespace and name only
+`,
+  );
+  return `# Which secrets belong to which environment, and who can open them. Holds no secret itself: commit it.
+version: 1
+
+# Can open every environment when all else is lost. Its identity is kept offline.
+recovery:
+  age: [${yamlText(recovery)}]
+
+environments:
+${blocks.join("\n")}`;
+}
+
+/** The Environment resource that governs `namespaces`. */
+export function environmentManifest(policy: EnvironmentPolicy, namespaces: readonly string[]): string {
+  return `apiVersion: sealward.dev/v1alpha1
+kind: Environment
+metadata:
+  name: ${yamlText(policy.name)}
+spec:
+  namespaces:
+    names:${list(namespaces, 6)}
+  identities:
+    - age:
+        secretRef:
+          name: sealward-age-${policy.name}
+  recipients:
+    age:${list(policy.ageRecipients, 6)}
+  scopes:${list(policy.scopes, 4)}
+  strictRecipients: ${policy.strictRecipients}
+${policy.acceptedUnbound.length === 0 ? "" : `  unbound:${list(policy.acceptedUnbound, 4)}\n`}`;
+}
+
+/** The Secret in which the controller finds its identity; `identities` is the text of an identity file. */
+export function keySecretManifest({
+  env,
+  namespace,
+  identities,
+}: {
+  readonly env: string;
+  readonly namespace: string;
+  readonly identities: string;
+}): string {
+  return `apiVersion: v1
+kind: Secret
+metadata:
+  name: sealward-age-${env}
+  namespace: ${yamlText(namespace)}
+type: Opaque
+stringData:
+  identity: |
+${identities.replace(/^(?=.)/gm, "    ")}`;
+}
+
+const list = (texts: readonly string[], indent: number): string =>
+  texts.map((text) => `\n${" ".repeat(indent)}- ${yamlText(text)}`).join("");
+
+/** JSON strings are YAML strings; quotes only where a reader might see a number, a boolean or null. */
+function yamlText(text: string): string {
+  const isPlain = /^[a-z][a-z0-9-]*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null)$/.test(text);
+  return isPlain ? text : JSON.stringify(text);
+}
