@@ -55,7 +55,7 @@ export function openComments(source: YamlSource, key: KeyObject): ClearComment[]
     for (const aad of candidateAads(containers, offset)) {
       const bytes = decryptValue(value, key, aad);
       const text = bytes === null ? null : decodeUtf8(bytes);
-      if (text !== null && !/[\r\n]/.test(text)) return [{ offset, raw, text, aad }];
+      if (text !== null && !/[\r\n\u0085\u2028\u2029]/.test(text)) return [{ offset, raw, text, aad }];
     }
     return [];
   });

@@ -24,7 +24,10 @@ export const maxSopsFileBytes: number = 5 * 1024 * 1024;
 /** Far below where the parser's recursion ends, far above what a manifest needs. */
 const maxDepth = 100;
 
-const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u0080-\u009f\ufffe\uffff]/;
+/** Go's reader, and so SOPS', ends a line at a lone CR, NEL, LS or PS: a comment for one reader is a key for the other. */
+const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029\ufffe\uffff]|\r(?!\n)/;
+/** JSON's way to write what lies above U+FFFF; Go's YAML refuses the whole file for it. */
+const surrogateEscape = /(?<!\\)(?:\\\\)*\\(?:u|U0000)[dD][89a-fA-F]/;
 
 /** One parsed document and where its parts stand. */
 export class YamlSource {
@@ -105,7 +108,11 @@ export function parseYamlStream(
   const documents = parse(text, lines, file);
   const control = controlCharacter.exec(text);
   if (control !== null)
-    throw new SealwardError("not-yaml", "A control character stands in the file", placeOf(lines, control.index, file));
+    throw new SealwardError(
+      "not-yaml",
+      "A control character or an unusual line break stands in the file: write it as an escape in double quotes",
+      placeOf(lines, control.index, file),
+    );
   const sources: YamlSource[] = [];
   for (const document of documents) {
     const [problem] = [...document.errors, ...document.warnings];
@@ -169,6 +176,11 @@ function assertUnambiguous(source: YamlSource, document: Document.Parsed): void 
     Seq(_, list, path) {
       if (path.length > 2 * maxDepth)
         throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, list);
+    },
+    Scalar(_, scalar) {
+      if (scalar.type !== "QUOTE_DOUBLE" || !scalar.range) return;
+      if (surrogateEscape.test(source.text.slice(scalar.range[0], scalar.range[1])))
+        throw source.refusal("not-yaml", "Half a character stands in an escape: write the character itself", scalar);
     },
   });
 }
