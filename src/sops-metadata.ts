@@ -61,6 +61,7 @@ export function readSopsMetadata(source: YamlSource): SopsMetadata {
   const block = sopsBlockOf(source);
   if (block === null) throw source.refusal("not-sealed", "The file has no sops block: it is not sealed");
   const invalid = (message: string, at?: Node) => source.refusal("sops-metadata-invalid", message, at ?? block);
+  assertSpelling(source, block);
   for (const name of commentRules) {
     if (textAt(block, name) !== "")
       throw source.refusal("sops-unsupported", `Selection by ${name} is not supported yet`, block);
@@ -70,6 +71,9 @@ export function readSopsMetadata(source: YamlSource): SopsMetadata {
   const lastModified = canonicalTime(textAt(block, "lastmodified"));
   if (lastModified === null) throw invalid("The sops block has no valid lastmodified time");
   if (!/^\d+\.\d+\.\d+/.test(textAt(block, "version"))) throw invalid("The sops block has no valid version");
+  const onlyEncrypted = textAt(block, "mac_only_encrypted");
+  if (block.has("mac_only_encrypted") && onlyEncrypted !== "true" && onlyEncrypted !== "false")
+    throw invalid("mac_only_encrypted in the sops block must be true or false");
   const groups = entriesOf(source, block, "key_groups");
   const age = entriesOf(source, block, "age").map((entry) => ({
     recipient: textAt(entry, "recipient"),
@@ -81,10 +85,20 @@ export function readSopsMetadata(source: YamlSource): SopsMetadata {
     recipients: [block, ...groups].flatMap((group) => recipientsOf(source, group)),
     hasKeyGroups: groups.length > 0,
     rule: rules[0] === undefined ? null : { name: rules[0], pattern: textAt(block, rules[0]) },
-    onlyEncrypted: textAt(block, "mac_only_encrypted") === "true",
+    onlyEncrypted: onlyEncrypted === "true",
     lastModified,
     mac: textAt(block, "mac"),
   };
+}
+
+/** SOPS matches these keys whatever their case: `KMS` is a recipient for it and must not be an unknown key for us. */
+function assertSpelling(source: YamlSource, map: YAMLMap): void {
+  for (const { key } of map.items) {
+    const name = isScalar(key) ? String(key.value) : "";
+    // Folded as Go folds: "K" (Kelvin sign) and "ſ" (long s) are letters of a key as well.
+    if (name.toUpperCase().toLowerCase() !== name)
+      throw source.refusal("sops-metadata-invalid", "The keys of the sops block are written in lower case", key as Node);
+  }
 }
 
 function recipientsOf(source: YamlSource, group: YAMLMap): RecipientEntry[] {
@@ -101,6 +115,7 @@ function entriesOf(source: YamlSource, map: YAMLMap, key: string): YAMLMap[] {
   return items.map((item) => {
     if (!isSeq(value) || !isMap(item))
       throw source.refusal("sops-metadata-invalid", `${key} in the sops block must be a list of entries`, map);
+    assertSpelling(source, item as YAMLMap);
     return item as YAMLMap;
   });
 }
@@ -119,7 +134,10 @@ export function metadataNode(block: YAMLMap, key: string): Scalar | null {
 /** Go's RFC 3339 form of a time as read: fractions dropped, a zero offset written `Z`; null where it is none. */
 export function canonicalTime(text: string): string | null {
   const match = rfc3339.exec(text);
-  if (match === null || Number.isNaN(Date.parse(text))) return null;
+  const time = match === null ? Number.NaN : Date.parse(`${match[1]}Z`);
+  if (match === null || Number.isNaN(time) || Number.isNaN(Date.parse(text))) return null;
+  // Date.parse takes 31 June and 24:00 for the day after; Go takes them for no time at all.
+  if (new Date(time).toISOString().slice(0, 19) !== match[1]) return null;
   const zone = match[2] === "+00:00" || match[2] === "-00:00" ? "Z" : match[2];
   return `${match[1]}${zone}`;
 }
