@@ -159,13 +159,27 @@ function assertKeys(
   map: YAMLMap,
   { allowed, where }: { readonly allowed: ReadonlySet<string>; readonly where: string },
 ): void {
-  for (const { key } of map.items) {
-    const name = isScalar(key) ? String(key.value) : "";
+  for (const [name, pair] of pairsOf(map)) {
     if (!allowed.has(name))
-      throw source.refusal("shape-invalid", `${where} has no field ${JSON.stringify(name)}`, key as Node);
-    assertBare(source, key as Node);
+      throw source.refusal("shape-invalid", `${where} has no field ${JSON.stringify(name)}`, pair.key as Node);
+    assertKey(source, pair);
   }
   assertBare(source, map);
+}
+
+/** A key that every reader takes for the same text, and that stands where lines can be inserted and removed around it. */
+function assertKey(source: YamlSource, { key, srcToken }: Pair): void {
+  const node = key as Node;
+  assertBare(source, node);
+  if (srcToken?.start.some(({ type }) => type === "explicit-key-ind"))
+    throw source.refusal("shape-invalid", "A key is written without a question mark", node);
+  if (isScalar(node) && node.type === "PLAIN" && isAmbiguousString(String(node.value))) {
+    throw source.refusal(
+      "shape-invalid",
+      `Not every reader takes the key ${JSON.stringify(node.value)} for a text: put it in quotes`,
+      node,
+    );
+  }
 }
 
 /** No anchors, aliases or tags: each gives one text two meanings. */
@@ -197,7 +211,7 @@ function textOf(source: YamlSource, node: Node | null, what: string): Field {
 function textMap(source: YamlSource, parent: YAMLMap, key: string): Map<string, Field> {
   const fields = new Map<string, Field>();
   for (const [name, pair] of pairsOf(childMap(source, parent, key))) {
-    assertBare(source, pair.key as Node);
+    assertKey(source, pair);
     // SOPS selects by any component of a path: such a name would be encrypted where we read it in the clear.
     if (name === "data" || name === "stringData" || (name === bindingAnnotation && key === "labels")) {
       throw source.refusal("shape-invalid", `${key} must not have the key ${JSON.stringify(name)}`, pair.key as Node);
@@ -241,7 +255,7 @@ function entriesOf(source: YamlSource, sealed: boolean): Entry[] {
   for (const [mapName] of pairsOf(source.root)) {
     if (mapName !== "data" && mapName !== "stringData") continue;
     for (const [key, pair] of pairsOf(childMap(source, source.root, mapName))) {
-      assertBare(source, pair.key as Node);
+      assertKey(source, pair);
       if (!dataKey.test(key))
         throw source.refusal(
           "shape-invalid",
