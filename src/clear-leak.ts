@@ -1,6 +1,6 @@
 // Keeps what is about to be sealed out of what stays in the clear: finds the comments that belong to data and stringData,
 // and refuses a manifest whose other text repeats a value. Encrypts nothing itself.
-import type { Node } from "yaml";
+import type { Node, Scalar } from "yaml";
 import { fromBase64, toBase64 } from "./bytes.ts";
 import type { Entry, Manifest } from "./manifest.ts";
 import { rangeOf } from "./splice.ts";
@@ -10,16 +10,24 @@ import { type CommentToken, commentsOf, pairsOf } from "./yaml-source.ts";
 export interface SecretComment {
   readonly comment: CommentToken;
   readonly map: Entry["map"];
+  /** The block text after whose `|` or `>` it stands, and with whose node it is replaced. */
+  readonly header: Scalar | undefined;
 }
 
 /** Comments that stand between the key `data` or `stringData` and the next key of the document, unless they start a line of it. */
-export function secretComments({ source }: Manifest): SecretComment[] {
+export function secretComments({ source, entries }: Manifest): SecretComment[] {
+  const headers = new Map(
+    entries
+      .filter(({ node }) => node.type?.startsWith("BLOCK") === true)
+      .map(({ node }) => [source.placeOf(rangeOf(node)[0]).line, node]),
+  );
   const keys = pairsOf(source.root).map(([name, { key }]) => ({ name, offset: rangeOf(key as Node)[0] }));
   const column = source.columnOf(keys[0]?.offset ?? 0);
   return commentsOf(source.text).flatMap((comment) => {
     const owner = keys.findLast(({ offset }) => offset < comment.offset);
     const secret = owner?.name === "data" || owner?.name === "stringData" ? owner.name : undefined;
-    return secret === undefined || source.columnOf(comment.offset) <= column ? [] : [{ comment, map: secret }];
+    if (secret === undefined || source.columnOf(comment.offset) <= column) return [];
+    return [{ comment, map: secret, header: headers.get(source.placeOf(comment.offset).line) }];
   });
 }
 

@@ -26,8 +26,9 @@ import {
   type NewPair,
   rangeOf,
   removePair,
+  replaceScalar,
 } from "./splice.ts";
-import { isMap, maxDocumentBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { isMap, isScalar, maxDocumentBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 export interface SealOptions {
   readonly environment: EnvironmentPolicy;
@@ -89,6 +90,8 @@ function assertBlockStyle(source: YamlSource): void {
       "The manifest is JSON or a flow map; write it as block YAML (kubectl: -o yaml)",
       source.root,
     );
+  if (source.columnOf(rangeOf(source.root)[0]) > 0)
+    throw source.refusal("shape-invalid", "The manifest must start in the first column of its line", source.root);
   if (/^(?:%|\.\.\.)/m.test(source.text))
     throw source.refusal("shape-invalid", "YAML directives and end markers are not allowed in a manifest", 0);
 }
@@ -207,6 +210,7 @@ function annotationEdit({ source, metadata }: Manifest, pairs: readonly NewPair[
   if (isBlockMap(own.value)) return insertPairs(source, own.value, pairs, after);
   if (isEmptyMap(own.value) && metadata.flow !== true) return fillMap(source, own, pairs, inner + step);
   if (isMap(own.value)) return insertPairs(source, own.value as YAMLMap, pairs, after);
+  if (isScalar(own.value)) return replaceScalar(source, own.value, flowMap(pairs));
   throw source.refusal("shape-invalid", "annotations must be a map", metadata);
 }
 

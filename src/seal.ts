@@ -85,21 +85,23 @@ export function encryptManifest(manifest: Manifest, options: EncryptOptions): st
   return text;
 }
 
-function valueEdits({ source, entries }: Manifest, { key, previous }: EncryptOptions): Edit[] {
+function valueEdits(manifest: Manifest, options: EncryptOptions): Edit[] {
+  const { source, entries } = manifest;
+  const { key, previous } = options;
+  const headers = new Map(secretComments(manifest).map(({ comment, header }) => [header, comment.text]));
   return entries
     .filter(({ value }) => value !== "")
     .map(({ map, key: name, value, node }) => {
       const path = [map, name];
       const plaintext = Buffer.from(value);
       const kept = previous?.valueText(path, plaintext);
+      const flow = inFlowMap(source, map);
       const text =
-        kept ??
-        quotedLike(
-          node.type,
-          encryptValue(plaintext, { key, aad: aadOfPath(path), type: "str" }),
-          inFlowMap(source, map),
-        );
-      return replaceScalar(source, node, text);
+        kept === undefined
+          ? quotedLike(node.type, encryptValue(plaintext, { key, aad: aadOfPath(path), type: "str" }), flow)
+          : flowSafe(kept, flow);
+      const comment = headers.get(node) ?? "";
+      return replaceScalar(source, node, comment === "" ? text : `${text} ${encryptComment(comment, map, options)}`);
     });
 }
 
@@ -109,24 +111,30 @@ function quotedLike(style: string | undefined, text: string, inFlow: boolean): s
   return style === "QUOTE_DOUBLE" || inFlow ? quoted(text) : text;
 }
 
+/** Kept text may come from a block map. */
+function flowSafe(text: string, inFlow: boolean): string {
+  return inFlow && !/^["']/.test(text) ? quoted(text) : text;
+}
+
 function inFlowMap(source: YamlSource, name: Entry["map"]): boolean {
   const map = source.root.get(name);
   return isMap(map) && map.flow === true;
 }
 
 /** Comments of data and stringData say too much to stay in the clear; SOPS encrypts them as well. */
-function commentEdits(manifest: Manifest, { key, previous }: EncryptOptions): Edit[] {
+function commentEdits(manifest: Manifest, options: EncryptOptions): Edit[] {
   return secretComments(manifest)
-    .filter(({ comment }) => comment.text !== "")
-    .map(({ comment: { offset, text }, map }) => {
-      const aad = aadOfPath([map]);
-      const kept = previous?.commentText(aad, text);
-      return {
-        start: offset,
-        end: offset + 1 + text.length,
-        text: `#${kept ?? encryptValue(Buffer.from(text), { key, aad, type: "comment" })}`,
-      };
-    });
+    .filter(({ comment, header }) => comment.text !== "" && header === undefined)
+    .map(({ comment: { offset, text }, map }) => ({
+      start: offset,
+      end: offset + 1 + text.length,
+      text: encryptComment(text, map, options),
+    }));
+}
+
+function encryptComment(text: string, map: Entry["map"], { key, previous }: EncryptOptions): string {
+  const aad = aadOfPath([map]);
+  return `#${previous?.commentText(aad, text) ?? encryptValue(Buffer.from(text), { key, aad, type: "comment" })}`;
 }
 
 function bindingEdit(manifest: Manifest, { place, key, previous }: EncryptOptions): Edit {
@@ -139,7 +147,7 @@ function bindingEdit(manifest: Manifest, { place, key, previous }: EncryptOption
   const flow = metadata.flow === true || (isMap(annotations) && annotations.flow === true);
   const text = kept ?? encryptValue(plaintext, { key, aad: aadOfPath(bindingPath), type: "str" });
   if (!isMap(annotations)) throw source.refusal("shape-invalid", "annotations must be a map", metadata);
-  const pair = { key: bindingAnnotation, text: flow && !text.startsWith('"') ? quoted(text) : text };
+  const pair = { key: bindingAnnotation, text: flowSafe(text, flow) };
   return insertPairs(source, annotations as YAMLMap, [pair], pairNamed(annotations as YAMLMap, scopeAnnotation));
 }
 

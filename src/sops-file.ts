@@ -91,8 +91,19 @@ export function plainTextOf(source: YamlSource, leaves: readonly ClearLeaf[], da
     source,
     leaves.filter((leaf) => !isBinding(leaf)),
   );
+  const edits = [...values, ...removals(source)];
   const comments = clearCommentEdits(openComments(source, dataKey));
-  return applyEdits(source.text, [...values, ...comments, ...removals(source)]);
+  return applyEdits(source.text, [...edits, ...outside(comments, edits)]);
+}
+
+/** A comment within what is replaced or removed goes with it. */
+function outside(comments: readonly Edit[], edits: readonly Edit[]): Edit[] {
+  const ordered = [...edits].sort((a, b) => a.start - b.start);
+  let next = 0;
+  return comments.filter(({ start }) => {
+    while ((ordered[next]?.end ?? Number.POSITIVE_INFINITY) <= start) next += 1;
+    return (ordered[next]?.start ?? Number.POSITIVE_INFINITY) > start;
+  });
 }
 
 function removals(source: YamlSource): Edit[] {

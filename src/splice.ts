@@ -51,7 +51,8 @@ export function removePair(source: YamlSource, map: YAMLMap, pair: Pair): Edit {
   const index = pairs.indexOf(pair);
   const [previous, next] = [pairs[index - 1], pairs[index + 1]];
   if (previous !== undefined) return { start: endOf(previous), end: endOf(pair), text: "" };
-  return { start, end: next === undefined ? endOf(pair) : rangeOf(next.key as Node)[0], text: "" };
+  const comma = /^\s*,/.exec(source.text.slice(endOf(pair)))?.[0] ?? "";
+  return { start, end: next === undefined ? endOf(pair) + comma.length : rangeOf(next.key as Node)[0], text: "" };
 }
 
 function endOf(pair: Pair): number {
@@ -61,9 +62,7 @@ function endOf(pair: Pair): number {
 /** Offset after the line on which the pair ends. */
 function endOfLines(source: YamlSource, pair: Pair): number {
   const end = endOf(pair);
-  if (source.text[end - 1] === "\n") return end;
-  const next = source.text.indexOf("\n", end);
-  return next < 0 ? source.text.length : next + 1;
+  return source.text[end - 1] === "\n" ? end : endOfLine(source, end);
 }
 
 /** A key and the YAML text of its value. */
@@ -87,11 +86,18 @@ export function insertPairs(source: YamlSource, map: YAMLMap, pairs: readonly Ne
 /** Gives a key that has no value (or an empty flow map) block pairs under it. `depth` is the new pairs' indentation. */
 export function fillMap(source: YamlSource, pair: Pair, pairs: readonly NewPair[], depth: number): Edit {
   const lines = formatPairs(source, pairs, " ".repeat(depth));
-  const value = pair.value as Node | null;
-  const [start, end] =
-    value === null ? [rangeOf(pair.key as Node)[1] + 1, rangeOf(pair.key as Node)[1] + 1] : rangeOf(value);
-  const from = source.text[start - 1] === " " && start !== end ? start - 1 : start;
-  return { start: from, end, text: source.newline + lines.trimEnd() };
+  const [start, end] = [rangeOf(pair.key as Node)[1], endOf(pair)];
+  const [from] = pair.value === null ? [end] : rangeOf(pair.value as Node);
+  if (from === end) return insertLines(source, endOfLine(source, start), lines);
+  const lineEnd = endOfLine(source, end);
+  const rest = source.text.slice(end, lineEnd).trimEnd();
+  return { start: source.text.slice(0, from).trimEnd().length, end: lineEnd, text: rest + source.newline + lines };
+}
+
+/** Offset after the line break that follows, or the end of the text. */
+function endOfLine(source: YamlSource, offset: number): number {
+  const next = source.text.indexOf("\n", offset);
+  return next < 0 ? source.text.length : next + 1;
 }
 
 /** Inserts whole lines at an offset that follows a line break (or ends a file that lacks one). */
