@@ -1,6 +1,6 @@
 // age X25519 recipients and identities: text forms and generation. Knows nothing about files that are encrypted.
 // Bech32 comes from @scure/base; its error messages quote the key, so they are never passed on.
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { bech32 } from "@scure/base";
 import { SealwardError } from "./errors.ts";
 
@@ -71,7 +71,17 @@ function parseIdentity(line: string, file: string, lineNumber: number): AgeIdent
 
 /** @throws recipient-invalid unless the text is an age X25519 recipient (`age1` and 58 characters, checksum right) */
 export function assertAgeRecipient(text: string): void {
-  recipientKey(text);
+  const { privateKey } = generateKeyPairSync("x25519");
+  agree(privateKey, recipientKey(text)).fill(0);
+}
+
+/** The X25519 shared secret with a recipient. @throws recipient-invalid for a low-order point, with which everyone shares zero */
+export function agree(privateKey: KeyObject, recipient: KeyObject): Buffer {
+  try {
+    return diffieHellman({ privateKey, publicKey: recipient });
+  } catch {
+    throw new SealwardError("recipient-invalid", "Not an age recipient: its point is one that keeps nothing secret");
+  }
 }
 
 /** The public key of a recipient. @throws recipient-invalid */

@@ -11,7 +11,7 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto";
-import { type AgeIdentity, publicKeyFromRaw, rawPublicKey, recipientKey } from "./age-keys.ts";
+import { type AgeIdentity, agree, publicKeyFromRaw, rawPublicKey, recipientKey } from "./age-keys.ts";
 
 const intro = "age-encryption.org/v1";
 const beginArmor = "-----BEGIN AGE ENCRYPTED FILE-----";
@@ -31,7 +31,7 @@ export function wrapDataKey(dataKey: Uint8Array, recipient: string): string {
   const fileKey = randomBytes(fileKeyLength);
   const ephemeral = generateKeyPairSync("x25519");
   const share = rawPublicKey(ephemeral.publicKey);
-  const shared = diffieHellman({ privateKey: ephemeral.privateKey, publicKey: peer });
+  const shared = agree(ephemeral.privateKey, peer);
   const wrapKey = derive(shared, Buffer.concat([share, rawPublicKey(peer)]), `${intro}/X25519`);
   const body = encryptChunk(wrapKey, zeroNonce, fileKey);
   const header = `${intro}\n-> X25519 ${unpadded(share)}\n${unpadded(body)}\n---`;
