@@ -37,7 +37,8 @@ export function parseConfig(text: string, file: string): Config {
     if (!isMap(value)) throw reader.refuse(`environments.${name} must be a map`, key);
     environments.set(name, reader.environment(name, value as YAMLMap, recovery));
   }
-  return { file, environments, nested: reader.texts(root, "nested").map(({ text: path }) => path), recovery };
+  const nested = reader.list(root, "nested", isRelative, "a list of paths relative to seal.yaml");
+  return { file, environments, nested, recovery };
 }
 
 function sourceOf(text: string, file: string): YamlSource {
@@ -80,7 +81,14 @@ class Reader {
     );
     const own = this.recipients(map, "recipients");
     if (own.length === 0) throw this.refuse(`${where} needs at least one recipient of its own`, map);
-    const [chosen] = this.list(map, "scope", (text) => scopes.includes(text as Scope), `one of ${scopes.join(", ")}`);
+    const [chosen, second] = this.list(
+      map,
+      "scope",
+      (text) => scopes.includes(text as Scope),
+      `one of ${scopes.join(", ")}`,
+    );
+    if (second !== undefined)
+      throw this.refuse(`${where}.scope is one scope; scopes lists those that are allowed`, map);
     const defaultScope = (chosen ?? "strict") as Scope;
     const listed = this.list(
       map,
