@@ -21,6 +21,13 @@ export function clearLeafEdits(source: YamlSource, leaves: readonly ClearLeaf[])
   return leaves.filter(({ wasEncrypted }) => wasEncrypted).map((clear) => clearLeafEdit(source, clear));
 }
 
+/** Go's words for these numbers, which are texts in YAML, and YAML's own. */
+const yamlFloats: ReadonlyMap<string, string> = new Map([
+  ["NaN", ".nan"],
+  ["+Inf", ".inf"],
+  ["-Inf", "-.inf"],
+]);
+
 function clearLeafEdit(source: YamlSource, { leaf, type, bytes }: ClearLeaf): Edit {
   const { node, inFlow, inList } = leaf;
   const text = decodeUtf8(bytes);
@@ -30,7 +37,8 @@ function clearLeafEdit(source: YamlSource, { leaf, type, bytes }: ClearLeaf): Ed
   // SOPS keeps an encrypted comment of a list as an element of the list.
   if (type === "comment" && inList) return { start: source.text.lastIndexOf("-", start), end, text: `#${text}` };
   if (type === "bool") return replaceScalar(source, node, text.toLowerCase() === "true" ? "true" : "false");
-  if (type === "int" || type === "float" || type === "time") return replaceScalar(source, node, text);
+  if (type === "float") return replaceScalar(source, node, yamlFloats.get(text) ?? text);
+  if (type === "int" || type === "time") return replaceScalar(source, node, text);
   const rest = source.text.slice(end, source.text.indexOf("\n", end) < 0 ? undefined : source.text.indexOf("\n", end));
   const lineStart = source.text.lastIndexOf("\n", start - 1) + 1;
   const indent = source.text.slice(lineStart).search(/[^ ]/);

@@ -97,7 +97,11 @@ function assertSpelling(source: YamlSource, map: YAMLMap): void {
     const name = isScalar(key) ? String(key.value) : "";
     // Folded as Go folds: "K" (Kelvin sign) and "ſ" (long s) are letters of a key as well.
     if (name.toUpperCase().toLowerCase() !== name)
-      throw source.refusal("sops-metadata-invalid", "The keys of the sops block are written in lower case", key as Node);
+      throw source.refusal(
+        "sops-metadata-invalid",
+        "The keys of the sops block are written in lower case",
+        key as Node,
+      );
   }
 }
 
