@@ -2,6 +2,7 @@
 // Everything unknown is refused, because what we do not know we cannot bind. Knows no keys and no environments.
 import type { Node, Pair, Scalar, YAMLMap } from "yaml";
 import { canonicalJson, fromBase64, type Json, sha256Hex } from "./bytes.ts";
+import { SealwardError } from "./errors.ts";
 import { isAmbiguousString, resolveGoScalar } from "./go-scalar.ts";
 import { sopsBlockOf } from "./sops-metadata.ts";
 import { looksEncrypted, parseEncrypted } from "./sops-value.ts";
@@ -247,6 +248,15 @@ function immutableOf(source: YamlSource): boolean | undefined {
   if (isScalar(node) && node.type === "PLAIN" && (node.value === "true" || node.value === "false"))
     return node.value === "true";
   throw source.refusal("shape-invalid", "immutable must be true or false", node);
+}
+
+/** @throws shape-invalid unless Kubernetes allows it as a key of a Secret */
+export function assertDataKey(key: string): void {
+  if (!dataKey.test(key))
+    throw new SealwardError(
+      "shape-invalid",
+      `Kubernetes does not allow the key ${JSON.stringify(key)}: letters, digits, "-", "_" and "." only, at most 253`,
+    );
 }
 
 function entriesOf(source: YamlSource, sealed: boolean): Entry[] {

@@ -9,7 +9,7 @@ import { decodeUtf8, toBase64 } from "./bytes.ts";
 import { openComments } from "./clear-text.ts";
 import { SealwardError } from "./errors.ts";
 import { type Expectation, type Opened, open, type SealedInfo, sealedRegex, takeKey, unboundRegex } from "./gate.ts";
-import { type Manifest, readManifestShape, type Scope, scopeAnnotation } from "./manifest.ts";
+import { assertDataKey, type Manifest, readManifestShape, type Scope, scopeAnnotation } from "./manifest.ts";
 import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
 import { type EncryptOptions, encryptManifest, newBlock, type Previous } from "./seal.ts";
 import { openSops, plainTextOf, sopsBlockText } from "./sops-file.ts";
@@ -115,6 +115,7 @@ export async function setValue(
 
 function valueEdit(manifest: Manifest, key: string, value: Uint8Array): Edit {
   const { source, entries } = manifest;
+  assertDataKey(key);
   const text = decodeUtf8(value);
   const entry = entries.find((candidate) => candidate.key === key);
   if (entry?.map === "stringData" && (text === null || text.includes("\0"))) {
@@ -140,7 +141,8 @@ function valueEdit(manifest: Manifest, key: string, value: Uint8Array): Edit {
         ...style,
         inFlow: isMap(parent) && parent.flow === true,
         indent: Math.max(source.text.slice(lineStart).search(/[^ ]/), 0),
-        lineGoesOn: (source.text.slice(end).split("\n", 1)[0] ?? "").trim() !== "",
+        // A block text ends with its line; what follows is another one.
+        lineGoesOn: entry.node.type?.startsWith("BLOCK") !== true && /^[ \t]*[^\s]/.test(source.text.slice(end)),
       }),
     );
   }
@@ -163,19 +165,20 @@ function newEntryEdit(
   const pair = pairNamed(source.root, map);
   const base = source.columnOf(rangeOf((source.root.items[0] as Pair).key as never)[0]);
   const parent = pair?.value;
+  const written = formatText(key, { ...style, lineGoesOn: true });
   if (isBlockMap(parent)) {
     const indent = source.columnOf(rangeOf((parent.items[0] as Pair).key as never)[0]);
-    return insertPairs(source, parent, [{ key, text: formatText(value, { ...style, indent }) }]);
+    return insertPairs(source, parent, [{ key: written, text: formatText(value, { ...style, indent }) }]);
   }
   if (pair !== undefined && isMap(parent) && !isEmptyMap(parent)) {
     return insertPairs(source, parent as YAMLMap, [{ key, text: formatText(value, { ...style, inFlow: true }) }]);
   }
   const text = formatText(value, { ...style, indent: base + 2 });
-  if (pair !== undefined) return fillMap(source, pair, [{ key, text }], base + 2);
+  if (pair !== undefined) return fillMap(source, pair, [{ key: written, text }], base + 2);
   return insertLines(
     source,
     source.text.length,
-    `${" ".repeat(base)}${map}:${source.newline}${" ".repeat(base + 2)}${key}: ${text}${source.newline}`,
+    `${" ".repeat(base)}${map}:${source.newline}${" ".repeat(base + 2)}${written}: ${text}${source.newline}`,
   );
 }
 
