@@ -59,8 +59,10 @@ export function rewrapBoundSecret(text: string, document: string): string {
   const lineStart = text.lastIndexOf("\n", start - 1) + 1;
   const indent = Math.max(text.slice(lineStart).search(/[^ ]/), 0);
   const inBlock = found.node.type?.startsWith("BLOCK") === true;
-  const literal = formatDocument(document, indent + 2);
-  const next = applyEdits(text, [{ start, end, text: inBlock ? `${literal}\n` : literal }]);
+  // In JSON, and before a comment, only a quoted string can stand.
+  const alone = inBlock || /^[ \t]*(?:\r?\n|$)/.test(text.slice(end));
+  const written = alone && !found.inFlow ? formatDocument(document, indent + 2) : quoted(document);
+  const next = applyEdits(text, [{ start, end, text: inBlock ? `${written}\n` : written }]);
   assertCarries(next, document);
   return next;
 }
@@ -68,7 +70,7 @@ export function rewrapBoundSecret(text: string, document: string): string {
 function findBoundSecret(
   text: string,
   file: string | undefined,
-): { readonly source: YamlSource; readonly node: Scalar } | null {
+): { readonly source: YamlSource; readonly node: Scalar; readonly inFlow: boolean } | null {
   if (!text.includes(boundSecretKind)) return null;
   const [source, second] = parseYamlStream(text, { file, maxBytes: maxFileBytes });
   if (
@@ -87,7 +89,8 @@ function findBoundSecret(
   if (!isScalar(node) || typeof node.value !== "string" || node.value === "") {
     throw source.refusal("shape-invalid", "The BoundSecret has no text in spec.document", source.root);
   }
-  return { source, node };
+  const spec: unknown = source.root.get("spec");
+  return { source, node, inFlow: source.root.flow === true || (isMap(spec) && spec.flow === true) };
 }
 
 /** A literal block where it can hold the document byte for byte, else a quoted string. */
