@@ -2,11 +2,12 @@
 // against the embedded API server. Whatever it says happened was checked; the first thing that is not so ends it with 1.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
+import { parse } from "yaml";
 import { startEmbedded, type TestCluster } from "../test/support/kube/cluster.ts";
 import { selfSigned } from "./self-signed.ts";
 
@@ -141,11 +142,10 @@ interface Controller {
 
 async function startCluster(shell: Shell, cluster: TestCluster): Promise<Controller> {
   step("3. A cluster: CRDs, RBAC, one Environment and key for each, and the controller");
-  for (const folder of ["crds", "base"]) {
-    for (const file of await readdir(join(deploy, folder))) {
-      if (file !== "kustomization.yaml") await cluster.apply(await readFile(join(deploy, folder, file), "utf8"));
-    }
-  }
+  const { resources } = parse(await readFile(join(deploy, "kustomization.yaml"), "utf8")) as {
+    readonly resources: readonly string[];
+  };
+  for (const file of resources) await cluster.apply(await readFile(join(deploy, file), "utf8"));
   for (const name of ["staging", "prod"]) {
     await cluster.apply(`apiVersion: v1\nkind: Namespace\nmetadata:\n  name: payments-${name}\n`);
     const keyFile = join(shell.env["XDG_CONFIG_HOME"] ?? "", "sealward", "repository", `${name}.agekey`);
@@ -219,8 +219,9 @@ async function openInProd(shell: Shell, cluster: TestCluster, secrets: readonly 
   }
 }
 
-async function refuseInStaging(cluster: TestCluster, document: string): Promise<void> {
+async function refuseInStaging(shell: Shell, cluster: TestCluster): Promise<void> {
   step("5. The same prod file in a staging namespace is refused");
+  const document = await seal(shell, ["wrap", "prod/database.sealed.yaml"]);
   const misplaced = document.replace('namespace: "payments-prod"', 'namespace: "payments-staging"');
   assert(misplaced !== document, "the BoundSecret was moved to payments-staging");
   await cluster.apply(misplaced);
@@ -274,7 +275,7 @@ async function main(): Promise<void> {
     cluster = await startEmbedded();
     controller = await startCluster(shell, cluster);
     await openInProd(shell, cluster, secrets);
-    await refuseInStaging(cluster, await seal(shell, ["wrap", "prod/database.sealed.yaml"]));
+    await refuseInStaging(shell, cluster);
     assertSilent(controller.output(), secrets);
   } finally {
     if (controller !== undefined) await stop(controller);

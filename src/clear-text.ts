@@ -5,7 +5,7 @@ import type { Node, Pair, YAMLMap } from "yaml";
 import { decodeUtf8 } from "./bytes.ts";
 import type { ClearLeaf } from "./sops-tree.ts";
 import { aadOfPath, decryptValue, looksEncrypted, parseEncrypted } from "./sops-value.ts";
-import { applyEdits, type Edit, formatText, rangeOf, replaceScalar } from "./splice.ts";
+import { type Edit, formatText, rangeOf, replaceScalar } from "./splice.ts";
 import { commentsOf, isMap, isScalar, isSeq, type YamlSource } from "./yaml-source.ts";
 
 /** An encrypted comment that the key opened. */
@@ -108,9 +108,4 @@ function candidateAads(containers: readonly Container[], offset: number): string
     return Array.from({ length: path.length + 1 }, (_, cut) => path.slice(0, path.length - cut));
   });
   return [...new Set(paths.map((path) => (path.length === 0 ? ":" : aadOfPath(path))))];
-}
-
-/** The whole text in the clear, `sops` block and given pairs left to the caller's edits. */
-export function clearText(source: YamlSource, edits: readonly Edit[]): string {
-  return applyEdits(source.text, edits);
 }

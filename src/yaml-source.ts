@@ -4,7 +4,6 @@ import {
   type Document,
   isAlias,
   isMap,
-  isPair,
   isScalar,
   isSeq,
   LineCounter,
@@ -226,4 +225,4 @@ function isComment(
   return typeof token === "object" && token !== null && "type" in token && token.type === "comment";
 }
 
-export { isAlias, isMap, isPair, isScalar, isSeq };
+export { isAlias, isMap, isScalar, isSeq };
