@@ -12,7 +12,16 @@ import {
   ownsUnder,
   removeAt,
 } from "./embedded-fields.ts";
-import { equal, isObject, type JsonObject, type KubeObject, listOf, objectOf, textOf } from "./embedded-objects.ts";
+import {
+  equal,
+  isObject,
+  type JsonObject,
+  type KubeObject,
+  listOf,
+  objectOf,
+  textOf,
+  without,
+} from "./embedded-objects.ts";
 import { fieldSchema, isAtomicMap, itemSchema, listKeys, type Schema } from "./embedded-schema.ts";
 import { ApiError } from "./embedded-status.ts";
 
@@ -59,7 +68,8 @@ function withOwners(object: KubeObject, owners: readonly Owner[]): KubeObject {
         a.operation.localeCompare(b.operation) || a.time.localeCompare(b.time) || a.manager.localeCompare(b.manager),
     )
     .map(encodeOwner);
-  return { ...object, metadata: { ...object.metadata, managedFields } };
+  const metadata = without(object.metadata, "managedFields");
+  return { ...object, metadata: managedFields.length === 0 ? metadata : { ...metadata, managedFields } };
 }
 
 interface Difference {
@@ -130,8 +140,8 @@ function removeAbandoned(
 ): JsonObject {
   const ownedByAnyone = (path: FieldPath): boolean => owners.some(({ fields }) => ownsUnder(fields, path));
   let left: unknown = merged;
-  // Deepest first, so that an item goes after the fields it had.
-  for (const path of [...abandoned.values()].sort((a, b) => b.length - a.length)) {
+  // Whole items first: without the fields that name it, an item could no longer be found.
+  for (const path of [...abandoned.values()].sort((a, b) => a.length - b.length)) {
     if (!ownedByAnyone(path)) left = removeAt(left, path, schema);
   }
   return objectOf(left);
@@ -141,7 +151,7 @@ function conflictError(conflicts: readonly { owner: Owner; fields: FieldSet }[])
   const causes = conflicts.flatMap(({ owner, fields }) =>
     [...fields.values()].map((path) => ({
       reason: "FieldManagerConflict",
-      message: `conflict with "${owner.manager}" using ${owner.apiVersion}`,
+      message: `conflict with "${owner.manager}"${owner.operation === "Apply" ? "" : ` using ${owner.apiVersion}`}`,
       field: describePath(path),
     })),
   );

@@ -7,22 +7,24 @@ import type { Writes } from "./embedded-writes.ts";
 
 const delayMs = 10;
 const options = { manager: "kube-controller-manager", dryRun: false };
+const ofNamespace = {
+  serviceaccounts: { metadata: { name: "default" } },
+  configmaps: { metadata: { name: "kube-root-ca.crt" } },
+};
 
 export class Controllers {
   readonly #store: Store;
   readonly #kinds: Kinds;
   readonly #writes: Writes;
-  #timer: NodeJS.Timeout | undefined;
   readonly #unsubscribe: () => void;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(store: Store, kinds: Kinds, writes: Writes) {
     this.#store = store;
     this.#kinds = kinds;
     this.#writes = writes;
-    this.#unsubscribe = store.subscribe(({ object, storage }) => {
-      const concerns =
-        object === undefined || storage === "namespaces" || (object.metadata.ownerReferences?.length ?? 0) > 0;
-      if (concerns) this.#wake();
+    this.#unsubscribe = store.subscribe(({ object, deleted, storage }) => {
+      if (deleted || storage === "namespaces" || object.metadata.ownerReferences !== undefined) this.#wake();
     });
     this.#wake();
   }
@@ -35,35 +37,35 @@ export class Controllers {
   #wake(): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      for (const namespace of this.#store.list("namespaces")) this.#tendNamespace(namespace);
-      for (const storage of this.#store.storages())
+      for (const namespace of this.#store.list("namespaces")) {
+        if (namespace.metadata.deletionTimestamp === undefined) this.#furnish(namespace.metadata.name);
+        else this.#empty(namespace.metadata.name);
+      }
+      for (const storage of this.#store.storages()) {
         for (const object of this.#store.list(storage)) this.#collect(storage, object);
+      }
     }, delayMs).unref();
   }
 
-  #tendNamespace(namespace: KubeObject): void {
-    const { name, deletionTimestamp } = namespace.metadata;
-    if (deletionTimestamp === undefined) {
-      if (this.#store.get("serviceaccounts", name, "default") === undefined)
-        this.#create("serviceaccounts", name, { metadata: { name: "default" } });
-      if (this.#store.get("configmaps", name, "kube-root-ca.crt") === undefined)
-        this.#create("configmaps", name, { metadata: { name: "kube-root-ca.crt" }, data: { "ca.crt": "" } });
-      return;
+  #furnish(namespace: string): void {
+    for (const [plural, body] of Object.entries(ofNamespace)) {
+      const kind = this.#kinds.find("", "v1", plural);
+      const missing = this.#store.get(plural, namespace, body.metadata.name) === undefined;
+      if (kind !== undefined && missing)
+        this.#writes.create({ kind, namespace, name: "", subresource: "" }, body, options);
     }
-    for (const storage of this.#store.storages())
-      for (const object of this.#store.list(storage, name)) this.#remove(storage, object);
-    const left = this.#store.storages().some((storage) => this.#store.list(storage, name).length > 0);
-    if (!left) this.#writes.finalizeNamespace(namespace);
   }
 
-  #create(plural: string, namespace: string, body: object): void {
-    const kind = this.#kinds.find("", "v1", plural);
-    if (kind !== undefined) this.#writes.create({ kind, namespace, name: "", subresource: "" }, body, options);
+  #empty(namespace: string): void {
+    const storages = this.#store.storages();
+    for (const storage of storages)
+      for (const object of this.#store.list(storage, namespace)) this.#remove(storage, object);
+    const isLeft = storages.some((storage) => this.#store.list(storage, namespace).length > 0);
+    if (!isLeft) this.#store.remove("namespaces", undefined, namespace);
   }
 
-  #remove(storage: string, object: KubeObject): void {
+  #remove(storage: string, { metadata: { namespace, name } }: KubeObject): void {
     const kind = this.#kinds.byStorage(storage);
-    const { namespace, name } = object.metadata;
     // An earlier removal of the same round may have taken it along.
     if (kind === undefined || this.#store.get(storage, namespace, name) === undefined) return;
     this.#writes.remove({ kind, namespace, name, subresource: "" }, {}, options);
@@ -77,12 +79,9 @@ export class Controllers {
   }
 
   #collect(storage: string, object: KubeObject): void {
-    const references = object.metadata.ownerReferences ?? [];
-    if (references.length === 0) return;
-    const left = references.filter((reference) => this.#isThere(reference, object.metadata.namespace));
-    if (left.length === 0) this.#remove(storage, object);
-    else if (left.length < references.length) {
-      this.#store.put(storage, { ...object, metadata: { ...object.metadata, ownerReferences: left } });
-    }
+    const { namespace, ownerReferences = [] } = object.metadata;
+    const isKept = (owner: OwnerReference): boolean => this.#isThere(owner, namespace);
+    if (ownerReferences.some(isKept)) this.#store.keepOwners(storage, object, isKept);
+    else if (ownerReferences.length > 0) this.#remove(storage, object);
   }
 }

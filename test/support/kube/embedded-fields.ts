@@ -114,25 +114,21 @@ export function ownsUnder(set: FieldSet, path: FieldPath): boolean {
   return false;
 }
 
-/** The value without what is at the path; containers that this leaves empty go too. undefined: nothing is left. */
+/** The value without what is at the path. A container that this empties is left as null, as the real one leaves it. */
 export function removeAt(value: unknown, path: FieldPath, schema: Schema): unknown {
   const [element = "", ...rest] = path;
-  const last = rest.length === 0;
   if (Array.isArray(value)) {
     const left = value.flatMap((item) => {
       if (itemElement(item, schema) !== element) return [item];
-      const kept = last ? undefined : removeAt(item, rest, itemSchema(schema));
-      return kept === undefined ? [] : [kept];
+      return rest.length === 0 ? [] : [removeAt(item, rest, itemSchema(schema))];
     });
-    return left.length === 0 ? undefined : left;
+    return left.length === 0 ? null : left;
   }
-  if (!isObject(value) || !element.startsWith("f:")) return value;
   const key = element.slice(2);
-  if (!(key in value)) return value;
+  if (!isObject(value) || !(key in value)) return value;
   const { [key]: member, ...others } = value;
-  const kept = last ? undefined : removeAt(member, rest, fieldSchema(schema, key));
-  const result = kept === undefined ? others : { ...value, [key]: kept };
-  return Object.keys(result).length === 0 ? undefined : result;
+  if (rest.length > 0) return { ...value, [key]: removeAt(member, rest, fieldSchema(schema, key)) };
+  return Object.keys(others).length === 0 ? null : others;
 }
 
 /** ".data.a", ".status.conditions[type=\"Ready\"].status": how an error writes a path. */

@@ -2,20 +2,12 @@
 // token answers to nobody. Knows no HTTP beyond the value of the Authorization header.
 import { randomBytes } from "node:crypto";
 import { type JsonObject, type KubeObject, listOf, objectOf, stringsOf, textOf } from "./embedded-objects.ts";
+import type { Access } from "./embedded-requests.ts";
 import type { Store } from "./embedded-store.ts";
 
 export interface User {
   readonly name: string;
   readonly groups: readonly string[];
-}
-
-export interface Access {
-  readonly verb: string;
-  readonly group: string;
-  readonly resource: string;
-  readonly subresource: string;
-  readonly namespace: string;
-  readonly name: string;
 }
 
 interface Issued {

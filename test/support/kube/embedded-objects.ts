@@ -8,6 +8,7 @@ export interface OwnerReference {
   readonly kind: string;
   readonly name: string;
   readonly uid: string;
+  readonly controller?: boolean;
 }
 
 export interface Metadata {
@@ -66,15 +67,20 @@ export function equal(a: unknown, b: unknown): boolean {
   return keys.length === Object.keys(b).length && keys.every((key) => key in b && equal(a[key], b[key]));
 }
 
-/** A copy without the given keys. */
-export function without<T extends JsonObject>(object: T, ...keys: readonly string[]): JsonObject {
-  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
+/** A copy without the given keys, which must not be among those that its type demands. */
+export function without<T extends object>(object: T, ...keys: readonly string[]): T {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key))) as T;
+}
+
+/** Of the given keys, those that the object has. */
+export function only(object: object, ...keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key, value]) => keys.includes(key) && value !== undefined));
 }
 
 /** A copy without null members at any depth, which is how a typed server reads them. Lists keep theirs. */
-export function withoutNulls(value: JsonObject): JsonObject {
+export function withoutNulls<T extends object>(value: T): T {
   const kept = Object.entries(value).filter(([, member]) => member !== null && member !== undefined);
-  return Object.fromEntries(kept.map(([key, member]) => [key, isObject(member) ? withoutNulls(member) : member]));
+  return Object.fromEntries(kept.map(([key, member]) => [key, isObject(member) ? withoutNulls(member) : member])) as T;
 }
 
 /** JSON Merge Patch, RFC 7386. */

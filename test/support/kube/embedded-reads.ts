@@ -1,11 +1,10 @@
-// The reads of the embedded API server: one object, pages of a list as of one moment, and the forms they are shown in
-// (whole, or metadata only). Knows no HTTP beyond the value of the Accept header.
+// The lists of the embedded API server: pages as of one moment, and the forms objects are shown in (whole, or metadata
+// only). Knows no HTTP beyond the value of the Accept header.
 import type { Kind } from "./embedded-kinds.ts";
 import type { JsonObject, KubeObject } from "./embedded-objects.ts";
 import type { Matches } from "./embedded-selectors.ts";
 import { ApiError, badRequest, expired } from "./embedded-status.ts";
 import type { Store } from "./embedded-store.ts";
-import { apiVersionOf } from "./embedded-writes.ts";
 
 export type View = (object: KubeObject) => JsonObject;
 
@@ -13,9 +12,10 @@ export interface ListRequest {
   readonly kind: Kind;
   readonly namespace: string | undefined;
   readonly matches: Matches;
+  /** 0: no limit. */
   readonly limit: number;
+  /** "" for the first page. */
   readonly continueToken: string;
-  readonly resourceVersion: string;
   /** Selectors make the number of remaining items unknown. */
   readonly selective: boolean;
   readonly metadataOnly: boolean;
@@ -26,22 +26,21 @@ interface Rest {
   readonly objects: readonly KubeObject[];
 }
 
-const partialVersion = "meta.k8s.io/v1";
+const partial = { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1" };
 const maxOpenLists = 200;
 
-export const wantsMetadataOnly = (accept: string): boolean => /;as=PartialObjectMetadata(List)?\b/.test(accept);
+export const wantsMetadataOnly = (accept = ""): boolean => /;as=PartialObjectMetadata(List)?\b/.test(accept);
 
-export function viewFor(kind: Kind, metadataOnly: boolean): View {
-  if (metadataOnly) return ({ metadata }) => ({ kind: "PartialObjectMetadata", apiVersion: partialVersion, metadata });
-  const apiVersion = apiVersionOf(kind);
-  return (object) => ({ ...object, apiVersion, kind: kind.kind });
+/** What an object is shown as; of nothing but metadata when only that is wanted. */
+export function viewFor({ kind, apiVersion }: Kind, metadataOnly: boolean): View {
+  return metadataOnly ? ({ metadata }) => ({ ...partial, metadata }) : (object) => ({ ...object, apiVersion, kind });
 }
 
 export class Lists {
   readonly #store: Store;
   // What is left of lists that were read in part: the same moment for all pages, until compaction forgets it.
   readonly #rests = new Map<string, Rest>();
-  #nextToken = 0;
+  #started = 0;
 
   constructor(store: Store) {
     this.#store = store;
@@ -52,58 +51,47 @@ export class Lists {
   }
 
   list(request: ListRequest): JsonObject {
-    const { kind, metadataOnly, limit } = request;
+    const { kind, metadataOnly, limit, selective } = request;
     const { version, objects } = this.#start(request);
     const page = limit > 0 ? objects.slice(0, limit) : objects;
     const rest = objects.slice(page.length);
-    const metadata: JsonObject = { resourceVersion: String(version) };
-    if (rest.length > 0) {
-      metadata["continue"] = this.#keep({ version, objects: rest });
-      if (!request.selective) metadata["remainingItemCount"] = rest.length;
-    }
+    const more = rest.length === 0 ? {} : { continue: this.#keep({ version, objects: rest }) };
+    const remaining = rest.length === 0 || selective ? {} : { remainingItemCount: rest.length };
     const view = viewFor(kind, metadataOnly);
     // The typed lists of built-in kinds do not repeat apiVersion and kind in their items.
-    const bare = ({ apiVersion: _version, kind: _kind, ...content }: JsonObject): JsonObject => content;
-    const items = page.map(view).map((item) => (kind.custom || metadataOnly ? item : bare(item)));
-    if (metadataOnly) return { kind: "PartialObjectMetadataList", apiVersion: partialVersion, metadata, items };
-    return { kind: `${kind.kind}List`, apiVersion: apiVersionOf(kind), metadata, items };
+    const bare = ({ apiVersion: _version, kind: _kind, ...content }: KubeObject): JsonObject => content;
+    const shown = metadataOnly ? partial : kind;
+    return {
+      kind: `${shown.kind}List`,
+      apiVersion: shown.apiVersion,
+      metadata: { resourceVersion: String(version), ...more, ...remaining },
+      items: page.map(kind.custom || metadataOnly ? view : bare),
+    };
   }
 
-  #start({ kind, namespace, matches, continueToken, resourceVersion }: ListRequest): Rest {
+  #start({ kind, namespace, matches, continueToken }: ListRequest): Rest {
     if (continueToken === "") {
-      assertNotFuture(this.#store, resourceVersion);
       return { version: this.#store.version, objects: this.#store.list(kind.storage, namespace).filter(matches) };
     }
-    if (resourceVersion !== "" && resourceVersion !== "0")
-      throw badRequest("specifying resource version is not allowed when using continue");
+    if (!/^\d+-\d+$/.test(continueToken)) throw badRequest("continue key is not valid");
     const rest = this.#rests.get(continueToken);
-    if (rest === undefined) {
-      throw expired(
-        "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
-      );
-    }
+    if (rest === undefined)
+      throw expired("The provided continue parameter is too old to display a consistent list result.");
     return rest;
   }
 
   #keep(rest: Rest): string {
-    this.#nextToken += 1;
-    const token = Buffer.from(JSON.stringify({ v: partialVersion, rv: rest.version, start: this.#nextToken })).toString(
-      "base64url",
-    );
+    this.#started += 1;
+    const token = `${rest.version}-${this.#started}`;
     this.#rests.set(token, rest);
-    const oldest = this.#rests.keys().next();
-    if (this.#rests.size > maxOpenLists && oldest.done !== true) this.#rests.delete(oldest.value);
+    for (const oldest of [...this.#rests.keys()].slice(0, -maxOpenLists)) this.#rests.delete(oldest);
     return token;
   }
 }
 
 export function assertNotFuture(store: Store, resourceVersion: string): void {
-  if (resourceVersion === "") return;
-  if (!/^\d+$/.test(resourceVersion)) throw badRequest(`invalid resource version "${resourceVersion}"`);
+  if (!/^\d*$/.test(resourceVersion)) throw badRequest(`invalid resource version "${resourceVersion}"`);
   if (Number(resourceVersion) <= store.version) return;
   const message = `Too large resource version: ${resourceVersion}, current: ${store.version}`;
-  throw new ApiError(504, "Timeout", message, {
-    causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }],
-    retryAfterSeconds: 1,
-  });
+  throw new ApiError(504, "Timeout", message, { causes: [{ reason: "ResourceVersionTooLarge", message }] });
 }

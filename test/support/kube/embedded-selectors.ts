@@ -6,23 +6,14 @@ import { badRequest } from "./embedded-status.ts";
 export type Matches = (object: KubeObject) => boolean;
 
 const requirement =
-  /^\s*(?:(?<absent>!)\s*)?(?<key>[A-Za-z0-9./_-]+)\s*(?:(?<operator>==|=|!=|\bin\b|\bnotin\b)\s*(?<value>\([^()]*\)|[A-Za-z0-9._-]*))?\s*$/;
-
-const splitOutsideParentheses = (text: string): string[] => text.split(/,(?![^(]*\))/);
+  /^\s*(?<absent>!)?\s*(?<key>[A-Za-z0-9./_-]+)\s*(?:(?<operator>==|=|!=|\bin\b|\bnotin\b)\s*(?<value>\([^()]*\)|[A-Za-z0-9._-]*))?\s*$/;
 
 function labelRequirement(text: string): Matches {
-  const groups = requirement.exec(text)?.groups;
-  const key = groups?.["key"];
-  if (groups === undefined || key === undefined) throw badRequest(`unable to parse requirement: "${text}"`);
+  const { absent, key = "", operator, value = "" } = requirement.exec(text)?.groups ?? {};
+  const listed = operator?.endsWith("in") === true;
+  if (key === "" || listed !== value.startsWith("(")) throw badRequest(`unable to parse requirement: "${text}"`);
   const labelOf = (object: KubeObject): string | undefined => object.metadata.labels?.[key];
-  const operator = groups["operator"]?.trim();
-  const value = groups["value"] ?? "";
-  if (operator === undefined) {
-    const wanted = groups["absent"] === undefined;
-    return (object) => (labelOf(object) !== undefined) === wanted;
-  }
-  const listed = value.startsWith("(");
-  if (listed !== operator.endsWith("in")) throw badRequest(`unable to parse requirement: "${text}"`);
+  if (operator === undefined) return (object) => (labelOf(object) === undefined) === (absent !== undefined);
   const values = listed
     ? value
         .slice(1, -1)
@@ -30,49 +21,33 @@ function labelRequirement(text: string): Matches {
         .map((item) => item.trim())
     : [value];
   // As documented: != and notin also choose objects that do not have the label at all.
-  const wanted = operator === "=" || operator === "==" || operator === "in";
+  const wanted = operator !== "!=" && operator !== "notin";
   return (object) => values.includes(labelOf(object) ?? "\0") === wanted;
 }
 
 export function labelSelector(text: string): Matches {
   if (text.trim() === "") return () => true;
-  const requirements = splitOutsideParentheses(text).map(labelRequirement);
+  const requirements = text.split(/,(?![^(]*\))/).map(labelRequirement);
   return (object) => requirements.every((matches) => matches(object));
 }
 
-const fieldsOf: Readonly<Record<string, (object: KubeObject) => unknown>> = {
-  "metadata.name": (object) => object.metadata.name,
-  "metadata.namespace": (object) => object.metadata.namespace ?? "",
-};
-
-const extraFields: Readonly<Record<string, readonly string[]>> = {
+const anyKind = ["metadata.name", "metadata.namespace"];
+const about = ["type", "reason", "involvedObject.name", "involvedObject.kind", "involvedObject.uid", "regarding.name"];
+const byKind: Readonly<Record<string, readonly string[]>> = {
   Secret: ["type"],
   Namespace: ["status.phase"],
-  Event: [
-    "type",
-    "reason",
-    "involvedObject.name",
-    "involvedObject.namespace",
-    "involvedObject.kind",
-    "involvedObject.uid",
-    "regarding.name",
-    "regarding.kind",
-    "regarding.uid",
-  ],
+  Event: about,
 };
-
-const fieldAt = (object: KubeObject, path: string): unknown =>
-  path.split(".").reduce<unknown>((value, key) => objectOf(value)[key], object) ?? "";
 
 export function fieldSelector(text: string, kind: string): Matches {
   if (text.trim() === "") return () => true;
-  const terms = text.split(",").map((term) => {
+  const terms = text.split(",").map((term): Matches => {
     const [, field = "", operator = "", value = ""] = /^\s*([^=!\s]+)\s*(==|=|!=)\s*(\S*)\s*$/.exec(term) ?? [];
-    const known = fieldsOf[field];
-    const extra = extraFields[kind]?.includes(field) === true;
-    if (known === undefined && !extra) throw badRequest(`field label not supported: ${field || term}`);
-    const read = known ?? ((object: KubeObject) => fieldAt(object, field));
-    return (object: KubeObject) => (read(object) === value) === (operator !== "!=");
+    const known = [...anyKind, ...(byKind[kind] ?? [])].includes(field);
+    if (!known) throw badRequest(`field label not supported: ${field || term}`);
+    const read = (object: KubeObject): unknown =>
+      field.split(".").reduce<unknown>((inner, key) => objectOf(inner)[key], object) ?? "";
+    return (object) => (read(object) === value) === (operator !== "!=");
   });
   return (object) => terms.every((matches) => matches(object));
 }

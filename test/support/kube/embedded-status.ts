@@ -8,19 +8,18 @@ export interface Cause {
   readonly field: string;
 }
 
-/** The names by which an error speaks of a resource. */
-export interface Resource {
+/** The name by which most errors speak of a resource. */
+interface Resource {
   readonly group: string;
   readonly plural: string;
-  readonly kind: string;
 }
 
 export class ApiError extends Error {
   readonly code: number;
   readonly reason: string;
-  readonly details: JsonObject;
+  readonly details: JsonObject | undefined;
 
-  constructor(code: number, reason: string, message: string, details: JsonObject = {}) {
+  constructor(code: number, reason: string, message: string, details?: JsonObject) {
     super(message);
     this.name = "ApiError";
     this.code = code;
@@ -29,67 +28,53 @@ export class ApiError extends Error {
   }
 
   toStatus(): JsonObject {
-    const details = Object.keys(this.details).length === 0 ? {} : { details: this.details };
-    const { code, reason, message } = this;
-    return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, ...details, code };
+    const { code, reason, message, details } = this;
+    return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, details, code };
   }
 }
 
 const qualified = (name: string, group: string): string => (group === "" ? name : `${name}.${group}`);
-const resourceDetails = ({ group, plural }: Resource, name: string): JsonObject => ({
-  name,
+const detailsOf = (kind: string, group: string, name: string): JsonObject => ({
+  ...(name === "" ? {} : { name }),
   ...(group === "" ? {} : { group }),
-  kind: plural,
+  kind,
 });
+const aboutResource = (
+  code: number,
+  reason: string,
+  { group, plural }: Resource,
+  name: string,
+  says: (subject: string) => string,
+): ApiError => {
+  const subject = name === "" ? qualified(plural, group) : `${qualified(plural, group)} "${name}"`;
+  return new ApiError(code, reason, says(subject), detailsOf(plural, group, name));
+};
 
-export function badRequest(message: string): ApiError {
-  return new ApiError(400, "BadRequest", message);
+export const badRequest = (message: string): ApiError => new ApiError(400, "BadRequest", message);
+export const unauthorized = (): ApiError => new ApiError(401, "Unauthorized", "Unauthorized");
+
+export function forbidden(resource: Resource, name: string, why: string, causes?: readonly Cause[]): ApiError {
+  const { code, reason, message, details } = aboutResource(
+    403,
+    "Forbidden",
+    resource,
+    name,
+    (it) => `${it} is forbidden: ${why}`,
+  );
+  return new ApiError(code, reason, message, { ...details, causes });
 }
 
-export function unauthorized(): ApiError {
-  return new ApiError(401, "Unauthorized", "Unauthorized");
-}
-
-export function forbidden(resource: Resource, name: string, why: string, causes: readonly Cause[] = []): ApiError {
-  const subject = `${qualified(resource.plural, resource.group)}${name === "" ? "" : ` "${name}"`}`;
-  const details = { ...resourceDetails(resource, name), ...(causes.length === 0 ? {} : { causes }) };
-  return new ApiError(403, "Forbidden", `${subject} is forbidden: ${why}`, details);
-}
-
-export function notFound(resource: Resource, name: string): ApiError {
-  const message = `${qualified(resource.plural, resource.group)} "${name}" not found`;
-  return new ApiError(404, "NotFound", message, resourceDetails(resource, name));
-}
-
-export function noSuchPath(): ApiError {
-  return new ApiError(404, "NotFound", "the server could not find the requested resource");
-}
-
-export function methodNotAllowed(): ApiError {
-  return new ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
-}
-
-export function alreadyExists(resource: Resource, name: string): ApiError {
-  const message = `${qualified(resource.plural, resource.group)} "${name}" already exists`;
-  return new ApiError(409, "AlreadyExists", message, resourceDetails(resource, name));
-}
-
-export function conflict(resource: Resource, name: string, why: string): ApiError {
-  const message = `Operation cannot be fulfilled on ${qualified(resource.plural, resource.group)} "${name}": ${why}`;
-  return new ApiError(409, "Conflict", message, resourceDetails(resource, name));
-}
-
-export const modifiedMeanwhile: string =
-  "the object has been modified; please apply your changes to the latest version and try again";
-
-export function expired(message: string): ApiError {
-  return new ApiError(410, "Expired", message);
-}
-
-export function unsupportedMediaType(offered: string, accepted: readonly string[]): ApiError {
-  const message = `the body of the request was in an unknown format (${offered}) - accepted media types include: ${accepted.join(", ")}`;
-  return new ApiError(415, "UnsupportedMediaType", message);
-}
+export const notFound = (resource: Resource, name: string): ApiError =>
+  aboutResource(404, "NotFound", resource, name, (it) => `${it} not found`);
+export const noSuchPath = (): ApiError =>
+  new ApiError(404, "NotFound", "the server could not find the requested resource");
+export const methodNotAllowed = (): ApiError =>
+  new ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+export const alreadyExists = (resource: Resource, name: string): ApiError =>
+  aboutResource(409, "AlreadyExists", resource, name, (it) => `${it} already exists`);
+export const conflict = (resource: Resource, name: string, why: string): ApiError =>
+  aboutResource(409, "Conflict", resource, name, (it) => `Operation cannot be fulfilled on ${it}: ${why}`);
+export const expired = (message: string): ApiError => new ApiError(410, "Expired", message);
 
 export function invalid(
   { group, kind }: { group: string; kind: string },
@@ -98,19 +83,24 @@ export function invalid(
 ): ApiError {
   const said = causes.map((cause) => `${cause.field}: ${cause.message}`);
   const list = said.length === 1 ? said[0] : `[${said.join(", ")}]`;
-  const details = { name, ...(group === "" ? {} : { group }), kind, causes };
+  const details = { ...detailsOf(kind, group, name), causes };
   return new ApiError(422, "Invalid", `${qualified(kind, group)} "${name}" is invalid: ${list}`, details);
 }
 
-export const required = (field: string, why = ""): Cause => ({
-  reason: "FieldValueRequired",
-  message: why === "" ? "Required value" : `Required value: ${why}`,
-  field,
-});
-
+export const required = (field: string): Cause => ({ reason: "FieldValueRequired", message: "Required value", field });
 /** The value itself is never repeated: it may be a secret. */
 export const invalidValue = (field: string, why: string): Cause => ({
   reason: "FieldValueInvalid",
   message: `Invalid value: ${why}`,
+  field,
+});
+export const tooLong = (field: string, max: number): Cause => ({
+  reason: "FieldValueTooLong",
+  message: `Too long: may not be longer than ${max}`,
+  field,
+});
+export const forbiddenField = (field: string, why: string): Cause => ({
+  reason: "FieldValueForbidden",
+  message: `Forbidden: ${why}`,
   field,
 });

@@ -1,14 +1,14 @@
 // Where the embedded API server keeps its objects: one growing resourceVersion for everything, the history that watches
 // replay, and its compaction. Knows no kinds, no rules and no HTTP; it believes what it is given.
-import { type KubeObject, keyOf } from "./embedded-objects.ts";
+import { type KubeObject, keyOf, type OwnerReference, without } from "./embedded-objects.ts";
 
 export interface Change {
   readonly version: number;
   readonly storage: string;
-  readonly object: KubeObject | undefined;
   readonly previous: KubeObject | undefined;
-  /** The object of a deletion: the last state, with the resourceVersion of the deletion. */
-  readonly removed: KubeObject | undefined;
+  /** What it is now; of a deletion the last state, with the resourceVersion of the deletion. */
+  readonly object: KubeObject;
+  readonly deleted: boolean;
 }
 
 const maxHistory = 50_000;
@@ -40,9 +40,8 @@ export class Store {
 
   /** Sorted by namespace and name, as etcd gives them. */
   list(storage: string, namespace?: string): KubeObject[] {
-    const entries = [...(this.#objects.get(storage) ?? [])];
-    const wanted =
-      namespace === undefined ? entries : entries.filter(([, object]) => object.metadata.namespace === namespace);
+    const all = [...(this.#objects.get(storage) ?? [])];
+    const wanted = namespace === undefined ? all : all.filter(([key]) => key.startsWith(`${namespace}/`));
     return wanted.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
   }
 
@@ -51,28 +50,39 @@ export class Store {
   }
 
   put(storage: string, given: KubeObject): KubeObject {
-    this.#version += 1;
-    const object = { ...given, metadata: { ...given.metadata, resourceVersion: String(this.#version) } };
+    const object = this.#stamped(given);
     const objects = this.#objects.get(storage) ?? new Map<string, KubeObject>();
     this.#objects.set(storage, objects);
     const key = keyOf(object.metadata.namespace, object.metadata.name);
     const previous = objects.get(key);
     objects.set(key, object);
     this.#byUid.set(object.metadata.uid, object);
-    this.#record({ version: this.#version, storage, object, previous, removed: undefined });
+    this.#record({ version: this.#version, storage, previous, object, deleted: false });
     return object;
   }
 
-  remove(storage: string, namespace: string | undefined, name: string): KubeObject | undefined {
+  /** The last state of what must be there. */
+  remove(storage: string, namespace: string | undefined, name: string): KubeObject {
     const key = keyOf(namespace, name);
     const previous = this.#objects.get(storage)?.get(key);
-    if (previous === undefined) return undefined;
-    this.#version += 1;
+    if (previous === undefined) throw new Error(`cannot remove ${storage} ${key}: it is not there`);
     this.#objects.get(storage)?.delete(key);
     this.#byUid.delete(previous.metadata.uid);
-    const removed = { ...previous, metadata: { ...previous.metadata, resourceVersion: String(this.#version) } };
-    this.#record({ version: this.#version, storage, object: undefined, previous, removed });
-    return removed;
+    const object = this.#stamped(previous);
+    this.#record({ version: this.#version, storage, previous, object, deleted: true });
+    return object;
+  }
+
+  /** Drops the owner references that are not to be kept. */
+  keepOwners(storage: string, object: KubeObject, isKept: (owner: OwnerReference) => boolean): void {
+    const { ownerReferences = [] } = object.metadata;
+    const kept = ownerReferences.filter(isKept);
+    if (kept.length === ownerReferences.length) return;
+    const metadata = {
+      ...without(object.metadata, "ownerReferences"),
+      ...(kept.length === 0 ? {} : { ownerReferences: kept }),
+    };
+    this.put(storage, { ...object, metadata });
   }
 
   /** What happened to one kind after a version; undefined when that is no longer known. */
@@ -90,6 +100,11 @@ export class Store {
   compact(): void {
     this.#compacted = this.#version;
     this.#history = [];
+  }
+
+  #stamped(object: KubeObject): KubeObject {
+    this.#version += 1;
+    return { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } };
   }
 
   #record(change: Change): void {

@@ -10,39 +10,37 @@ import type { Change, Store } from "./embedded-store.ts";
 
 export interface WatchRequest {
   readonly kind: Kind;
-  readonly namespace: string | undefined;
   readonly matches: Matches;
   readonly view: View;
-  readonly bookmark: JsonObject;
-  readonly resourceVersion: string;
+  /** 0: start with what is there. */
+  readonly version: number;
   readonly bookmarks: boolean;
   readonly timeoutSeconds: number;
 }
 
 const bookmarkEveryMs = 1000;
 
-type Said = readonly [type: string, object: KubeObject] | undefined;
-
 /** What a watcher with this selector hears of a change: entering and leaving the selection are ADDED and DELETED. */
-function eventOf(change: Change, covers: Matches): Said {
-  const { object, previous, removed } = change;
-  const before = previous !== undefined && covers(previous);
-  if (object !== undefined && covers(object)) return [before ? "MODIFIED" : "ADDED", object];
+function eventOf(
+  { object, previous, version, deleted }: Change,
+  matches: Matches,
+): [type: string, object: KubeObject] | undefined {
+  const before = previous !== undefined && matches(previous);
+  if (!deleted && matches(object)) return [before ? "MODIFIED" : "ADDED", object];
   if (!before) return undefined;
-  if (removed !== undefined) return ["DELETED", removed];
-  return ["DELETED", { ...previous, metadata: { ...previous.metadata, resourceVersion: String(change.version) } }];
+  // Of what left the selection, the last state that was in it.
+  return ["DELETED", { ...previous, metadata: { ...previous.metadata, resourceVersion: String(version) } }];
 }
 
 /** The 410 of a watch that asks for forgotten history, or undefined. */
-export function goneError(store: Store, { kind, resourceVersion }: WatchRequest): ApiError | undefined {
-  if (resourceVersion === "" || resourceVersion === "0") return undefined;
-  if (store.since(kind.storage, Number(resourceVersion)) !== undefined) return undefined;
-  return expired(`too old resource version: ${resourceVersion} (${store.compacted})`);
+export function goneError(store: Store, { kind, version }: WatchRequest): ApiError | undefined {
+  const isKnown = version === 0 || store.since(kind.storage, version) !== undefined;
+  return isKnown ? undefined : expired(`too old resource version: ${version} (${store.compacted})`);
 }
 
-/** Answers with a watch. Returns what ends it; it also ends by itself, by time or when the client goes. */
-export function serveWatch(response: ServerResponse, store: Store, request: WatchRequest): () => void {
-  const { kind, namespace, matches, view, resourceVersion } = request;
+/** Answers with a watch, which ends by itself: by time, or when the client goes. */
+export function serveWatch(response: ServerResponse, store: Store, request: WatchRequest): void {
+  const { kind, matches, view, version } = request;
   response.writeHead(200, { "content-type": "application/json" });
   response.flushHeaders();
   const send = (type: string, object: JsonObject): void => {
@@ -52,35 +50,30 @@ export function serveWatch(response: ServerResponse, store: Store, request: Watc
   if (gone !== undefined) {
     send("ERROR", gone.toStatus());
     response.end();
-    return () => undefined;
+    return;
   }
-  const covers: Matches = (object) =>
-    (namespace === undefined || object.metadata.namespace === namespace) && matches(object);
   const hear = (change: Change): void => {
-    if (change.storage !== kind.storage) return;
-    const event = eventOf(change, covers);
+    const event = change.storage === kind.storage ? eventOf(change, matches) : undefined;
     if (event !== undefined) send(event[0], view(event[1]));
   };
-
-  if (resourceVersion === "" || resourceVersion === "0") {
-    for (const object of store.list(kind.storage, namespace)) if (matches(object)) send("ADDED", view(object));
-  } else for (const change of store.since(kind.storage, Number(resourceVersion)) ?? []) hear(change);
+  if (version > 0) for (const change of store.since(kind.storage, version) ?? []) hear(change);
+  else for (const object of store.list(kind.storage)) if (matches(object)) send("ADDED", view(object));
 
   const unsubscribe = store.subscribe(hear);
-  const sendBookmark = (): void => {
-    send("BOOKMARK", {
-      ...request.bookmark,
-      metadata: { resourceVersion: String(store.version), creationTimestamp: null },
+  const mark = (): void => {
+    const metadata = { resourceVersion: String(store.version), creationTimestamp: null };
+    const { apiVersion, kind: name } = view({
+      apiVersion: "",
+      kind: "",
+      metadata: { name: "", uid: "", resourceVersion: "", creationTimestamp: "" },
     });
+    send("BOOKMARK", { kind: name, apiVersion, metadata });
   };
-  const bookmarks = request.bookmarks ? setInterval(sendBookmark, bookmarkEveryMs) : undefined;
-  const timeout = setTimeout(() => end(), request.timeoutSeconds * 1000);
-  const end = (): void => {
+  const bookmarks = request.bookmarks ? setInterval(mark, bookmarkEveryMs) : undefined;
+  const timeout = setTimeout(() => response.end(), request.timeoutSeconds * 1000);
+  response.on("close", () => {
     unsubscribe();
     clearInterval(bookmarks);
     clearTimeout(timeout);
-    response.end();
-  };
-  response.on("close", end);
-  return end;
+  });
 }
