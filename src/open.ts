@@ -67,7 +67,10 @@ export async function openSealed(
     labels: recordOf(manifest.labels),
     annotations: recordOf(manifest.annotations),
     data: dataOf(opened),
-    plainText: plainTextOf(manifest.source, opened.leaves, opened.dataKey),
+    // Made only where it is asked for: the controller never needs the values as one more string.
+    get plainText() {
+      return plainTextOf(manifest.source, opened.leaves, opened.dataKey);
+    },
     documentDigest: digest,
   };
 }
