@@ -7,7 +7,7 @@ import { apiVersion, type BoundSecret, type KubeObject, type OwnerReference, pat
 
 /** A version no stored object can have: etcd counts from 1 and the first write makes it 2. */
 const absentVersion = "1";
-export const managedByLabel = "app.kubernetes.io/managed-by";
+const managedByLabel = "app.kubernetes.io/managed-by";
 
 /**
  * Applying what is there already changes nothing.

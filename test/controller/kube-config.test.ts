@@ -79,6 +79,12 @@ describe("loadKubeAccess()", () => {
     expect(message).not.toContain("SECRET-TOKEN");
   });
 
+  it("refuses a context that the kubeconfig does not have", async () => {
+    await write("https://127.0.0.1:1", { token: "t" });
+    const error = await failureOf(loadKubeAccess({ kubeconfig, context: "other", inCluster: false, now: Date.now }));
+    expect(error.message).toContain('"other"');
+  });
+
   it("keeps the output of a failing credential plugin to itself", async () => {
     const exec = {
       apiVersion: "client.authentication.k8s.io/v1",

@@ -184,6 +184,10 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       ["something that is not YAML", "NotYaml", () => `{"${canary}`],
       ["a key twice", "DuplicateKey", (name) => `${good(name)}kind: Secret\n`],
       ["several documents", "SeveralDocuments", (name) => `${good(name)}---\na: ${canary}\n`],
+      ["an alias bomb", "NotYaml", () => `a: &a [x]\nb: [${"*a, ".repeat(1000)}x]\n`],
+      ["lists within lists", "TooDeep", () => `a: ${"[".repeat(5000)}${"]".repeat(5000)}\n`],
+      ["a file cut off in the middle", "NotYaml", (name) => good(name).slice(0, 400)],
+      ["as much text as a BoundSecret holds", "NotASecret", () => `a: ${"x".repeat(1_000_000)}\n`],
       ["an empty document", "NotYaml", () => "\n"],
     ];
     const withAnother = () => {
@@ -477,6 +481,60 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       expect(error).toBeInstanceOf(ClusterError);
       expect(error).toMatchObject({ kind: "forbidden" });
     });
+
+    it.each([
+      ["delete a Secret that it wrote", "DELETE", "/api/v1/namespaces/payments/secrets/db"],
+      ["replace a Secret that it wrote", "PUT", "/api/v1/namespaces/payments/secrets/db"],
+      ["delete a BoundSecret", "DELETE", "/apis/sealward.dev/v1alpha1/namespaces/payments/boundsecrets/db"],
+      [
+        "change a BoundSecret beyond its status",
+        "PATCH",
+        "/apis/sealward.dev/v1alpha1/namespaces/payments/boundsecrets/db",
+      ],
+      ["change an Environment beyond its status", "PATCH", "/apis/sealward.dev/v1alpha1/environments/prod"],
+      ["label a namespace", "PATCH", "/api/v1/namespaces/payments"],
+      ["read ConfigMaps", "GET", "/api/v1/namespaces/payments/configmaps"],
+    ])("do not let the controller %s", async (_, method, path) => {
+      const headers = {
+        authorization: `Bearer ${await stage.controllerToken()}`,
+        "content-type": "application/merge-patch+json",
+      };
+      expect(await stage.cluster.request(method, path, "{}", headers)).toMatchObject({ status: 403 });
+    });
+  });
+
+  it("says which right it lacks, and goes on when it has it", async () => {
+    const path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/sealward-controller";
+    const role = (await stage.cluster.request("GET", path)).body as { rules: { resources: string[] }[] };
+    const without = role.rules.filter(({ resources }) => !resources.includes("secrets"));
+    const give = (rules: object[]) =>
+      stage.apply({
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRole",
+        metadata: { name: "sealward-controller" },
+        rules,
+      });
+    await give(without);
+    await stage.bind("ledger", "hindered", seal(stage.prod, { name: "hindered", namespace: "ledger" }));
+    const { Verified, Synced } = await stage.untilReason("ledger", "hindered", "ClusterForbidden");
+    expect(Verified?.status).toBe("True");
+    expect(Synced?.message).toContain("403");
+    await give(role.rules);
+    await stage.untilReason("ledger", "hindered", "Applied");
+  });
+
+  it("lets a namespace go, with everything in it", { timeout: 120_000 }, async () => {
+    await stage.namespace("leaving");
+    const leaving = keyed("leaving");
+    await stage.apply(keySecret(leaving));
+    await stage.apply(environmentObject(leaving, { names: ["leaving"] }));
+    await stage.bind("leaving", "db", seal(leaving, { name: "db", namespace: "leaving" }));
+    await stage.untilReason("leaving", "db", "Applied");
+    await stage.remove("/api/v1/namespaces/leaving");
+    const isGone = async () =>
+      (await stage.cluster.request("GET", "/api/v1/namespaces/leaving")).status === 404 || undefined;
+    await stage.cluster.waitFor("the namespace to be gone", isGone, 100_000);
+    expect(await stage.secret("leaving", "db")).toBeNull();
   });
 
   it("goes on after the API server restarted, and after it forgot its history", async () => {

@@ -164,6 +164,11 @@ export class Stage {
     });
   }
 
+  async controllerToken(): Promise<string> {
+    const { users } = parse(await readFile(this.kubeconfig, "utf8")) as { users: { user: { token: string } }[] };
+    return users[0]?.user.token ?? "";
+  }
+
   async remove(path: string): Promise<void> {
     const { status } = await this.cluster.request("DELETE", path);
     if (status >= 300) throw new Error(`cannot delete ${path}: ${status}`);
@@ -219,11 +224,11 @@ export class Stage {
    */
   async changedBySecondPass(): Promise<string[]> {
     await this.#idle();
-    const before = await this.#versions();
+    const before = await this.versions();
     await this.stopController();
     await this.startController();
     await this.#idle();
-    const after = await this.#versions();
+    const after = await this.versions();
     return [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key));
   }
 
@@ -250,7 +255,7 @@ export class Stage {
     return this.log.join("") + JSON.stringify(bodies);
   }
 
-  async #versions(): Promise<Map<string, string>> {
+  async versions(): Promise<Map<string, string>> {
     const versions = new Map<string, string>();
     for (const path of [
       "/api/v1/secrets",
