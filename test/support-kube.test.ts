@@ -681,8 +681,10 @@ describe.each(availableClusters())("the $name API server", ({ start }) => {
       expect(at(dropped.body, "spec")).toEqual({ document: "text", scope: "strict" });
     });
 
-    test("of an unknown kind do not exist", async () => {
+    test("of an unknown kind do not exist, nor do kinds in the wrong place", async () => {
       expect((await cluster.request("GET", "/apis/test.sealward.dev/v1/others")).status).toBe(404);
+      const misplaced = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/clusterroles`;
+      expect((await cluster.request("GET", misplaced)).status).toBe(404);
     });
 
     test("are served once their definition is established, and not after its deletion", async () => {

@@ -1,8 +1,10 @@
 // What every test cluster does the same way, over HTTP as its admin: requests, kubeconfig files, applying YAML, waiting.
 // Knows no difference between the embedded API server and a real one.
-import { writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseAllDocuments, stringify } from "yaml";
@@ -71,6 +73,18 @@ export async function waitFor<T>(what: string, probe: () => Promise<T | undefine
     if (Date.now() >= deadline) throw new Error(`waited ${timeoutMs} ms for ${what}: ${last}`);
     await pause(20);
   }
+}
+
+/** A folder for what a cluster needs on disk, tokens among it: gone with the cluster, or else with the process. */
+export async function temporaryFolder(prefix: string): Promise<{ path: string; remove: () => void }> {
+  const path = await mkdtemp(join(tmpdir(), prefix));
+  const removeFolder = (): void => rmSync(path, { recursive: true, force: true });
+  process.once("exit", removeFolder);
+  const remove = (): void => {
+    process.off("exit", removeFolder);
+    removeFolder();
+  };
+  return { path, remove };
 }
 
 /** Writes a kubeconfig that only its owner can read; returns its path. */

@@ -30,7 +30,6 @@ export interface TestCluster {
 
 export type { Answer } from "./cluster-client.ts";
 export { startEmbedded } from "./embedded.ts";
-export { startReal } from "./real.ts";
 
 const binaries = ["etcd", "kube-apiserver", "kube-controller-manager"] as const;
 

@@ -130,7 +130,8 @@ export class EmbeddedServer {
     this.#authorize(user, access);
     const { verb, group, version, resource, subresource, namespace, pathName: name } = access;
     const kind = this.#kinds.find(group, version, resource);
-    if (kind === undefined) throw noSuchPath();
+    const isMisplaced = kind?.namespaced === false && namespace !== "" && resource !== "namespaces";
+    if (kind === undefined || isMisplaced) throw noSuchPath();
     if (kind.namespaced && namespace === "" && !["list", "watch"].includes(verb)) throw methodNotAllowed();
     const asked: Asked = {
       verb,

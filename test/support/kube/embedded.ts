@@ -1,9 +1,14 @@
 // Starts the embedded API server as a test cluster. Usable from the demo too: needs nothing but Node.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { TestCluster } from "./cluster.ts";
-import { applyYaml, type Connection, requestToken, send, waitFor, writeKubeconfig } from "./cluster-client.ts";
+import {
+  applyYaml,
+  type Connection,
+  requestToken,
+  send,
+  temporaryFolder,
+  waitFor,
+  writeKubeconfig,
+} from "./cluster-client.ts";
 import { EmbeddedServer } from "./embedded-server.ts";
 
 export interface EmbeddedCluster extends TestCluster {
@@ -15,18 +20,18 @@ export interface EmbeddedCluster extends TestCluster {
 export async function startEmbedded(options: { now?: () => Date } = {}): Promise<EmbeddedCluster> {
   const controls = new EmbeddedServer(options.now ?? (() => new Date()));
   await controls.start();
-  const folder = await mkdtemp(join(tmpdir(), "embedded-kube-"));
+  const folder = await temporaryFolder("embedded-kube-");
   const admin: Connection = { server: controls.url, token: controls.identities.adminToken };
   let written = 0;
   return {
     kind: "embedded",
     server: controls.url,
     controls,
-    adminKubeconfig: await writeKubeconfig(folder, "admin", admin),
+    adminKubeconfig: await writeKubeconfig(folder.path, "admin", admin),
     kubeconfigFor: async (account) => {
       written += 1;
       const token = await requestToken(admin, account);
-      return writeKubeconfig(folder, `${account.namespace}-${account.name}-${written}`, { ...admin, token });
+      return writeKubeconfig(folder.path, `${account.namespace}-${account.name}-${written}`, { ...admin, token });
     },
     request: (method, path, body, headers = {}) => send(admin, { method, path, body, headers }),
     apply: (text, { namespace } = {}) => applyYaml(admin, text, namespace),
@@ -38,7 +43,7 @@ export async function startEmbedded(options: { now?: () => Date } = {}): Promise
     compact: async () => controls.compact(),
     stop: async () => {
       await controls.stop();
-      await rm(folder, { recursive: true, force: true });
+      folder.remove();
     },
   };
 }

@@ -27,8 +27,8 @@ export class RunningProgram {
       this.#child.once("exit", () => resolve());
       this.#child.once("error", () => resolve());
     });
-    // A test run that is cut short leaves no servers behind.
-    process.once("exit", this.#onExit);
+    // A test run that is cut short leaves no servers behind; first, because their folder goes next.
+    process.prependOnceListener("exit", this.#onExit);
   }
 
   /** Throws, with the end of its output, if it is no longer running. */

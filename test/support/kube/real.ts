@@ -1,11 +1,18 @@
 // Starts a real etcd, kube-apiserver and kube-controller-manager as a test cluster: RBAC, one admin by static token, a
 // certificate that the API server makes for itself, all state in a temporary folder. Takes the binaries as they are.
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestCluster } from "./cluster.ts";
-import { applyYaml, type Connection, requestToken, send, waitFor, writeKubeconfig } from "./cluster-client.ts";
+import {
+  applyYaml,
+  type Connection,
+  requestToken,
+  send,
+  temporaryFolder,
+  waitFor,
+  writeKubeconfig,
+} from "./cluster-client.ts";
 import { freePort, type Program, RunningProgram } from "./real-process.ts";
 
 interface Place {
@@ -96,18 +103,17 @@ async function compactEtcd(port: number): Promise<void> {
   await fetchJson(port, "/v3/kv/compaction", { revision: current.header.revision, physical: true });
 }
 
-async function prepareFolder(token: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "real-kube-"));
+async function writeCredentials(folder: string, token: string): Promise<void> {
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const pem = privateKey.export({ type: "pkcs1", format: "pem" });
   await writeFile(join(folder, "service-account.pem"), pem, { mode: 0o600 });
   await writeFile(join(folder, "tokens.csv"), `${token},admin,admin,"system:masters"\n`, { mode: 0o600 });
-  return folder;
 }
 
 export async function startReal(assets: string): Promise<TestCluster> {
   const token = randomBytes(24).toString("hex");
-  const folder = await prepareFolder(token);
+  const { path: folder, remove } = await temporaryFolder("real-kube-");
+  await writeCredentials(folder, token);
   const place: Place = {
     assets,
     folder,
@@ -125,7 +131,7 @@ export async function startReal(assets: string): Promise<TestCluster> {
   };
   const stop = async (): Promise<void> => {
     await Promise.all(running.splice(0).map((program) => program.kill()));
-    await rm(folder, { recursive: true, force: true });
+    remove();
   };
 
   const connect = async (): Promise<Connection> => ({ server, ca: await readFile(caFile, "utf8"), token });
