@@ -14,7 +14,7 @@ export interface WorldOptions {
   readonly log: Log;
   /** Takes the key of an object that should be looked at. */
   readonly enqueue: (key: string) => void;
-  /** A key Secret changed or went. */
+  /** What was read from this key Secret should not be relied on any more. */
   readonly onKeySecret: (name: string) => void;
 }
 
@@ -90,6 +90,8 @@ export class World {
     else if (isSameSpec(current, previous)) return;
     else this.#parsed.set(name, parseEnvironment(current));
     if (current !== undefined) this.#options.enqueue(`environment/${name}`);
+    // Keys that no Environment names any more have no business in memory; those still named are read again.
+    for (const { secret } of before?.identityRefs ?? []) this.#options.onKeySecret(secret);
     const after = this.#parsed.get(name);
     this.#enqueueWhere((namespace) =>
       [before, after].some((one) => one !== undefined && one.governs(namespace) !== null),

@@ -1,8 +1,12 @@
 // The controller as it ships: the built program, in its own process, with the rights that deploy/ gives it.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { availableClusters } from "../support/kube/cluster.ts";
+import { waitFor } from "../support/kube/cluster-client.ts";
 import { canary, environmentObject, keyed, keySecret, Stage, seal } from "./stage.ts";
 
 const program = "dist/sealward-controller.cjs";
@@ -127,6 +131,25 @@ describe.each(availableClusters())("the controller process on the $name API serv
 describe("the controller's command line", () => {
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [program, ...args], { encoding: "utf8", timeout: 20_000 });
+
+  it("waits for an API server that is not there, and stops when told to all the same", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sealward-process-"));
+    const kubeconfig = join(folder, "config");
+    const config = {
+      clusters: [{ name: "c", cluster: { server: "http://127.0.0.1:1" } }],
+      users: [{ name: "u", user: { token: "t" } }],
+      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+      "current-context": "c",
+    };
+    await writeFile(kubeconfig, JSON.stringify(config));
+    const waiting = new Running(kubeconfig);
+    await waitFor(
+      "a failed watch in the log",
+      async () => waiting.messages().includes("watch interrupted") || undefined,
+    );
+    expect(await waiting.stop("SIGTERM")).toEqual([0, null]);
+    await rm(folder, { recursive: true });
+  });
 
   it("prints its flags", () => {
     const { status, stdout } = run("--help");
