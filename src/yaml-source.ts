@@ -3,6 +3,7 @@
 import {
   type Document,
   isAlias,
+  isCollection,
   isMap,
   isScalar,
   isSeq,
@@ -103,6 +104,7 @@ export function parseYamlStream(
       column: 1,
     });
   }
+  assertParsable(text, file);
   const lines = new LineCounter();
   const documents = parse(text, lines, file);
   const control = controlCharacter.exec(text);
@@ -115,6 +117,7 @@ export function parseYamlStream(
   const sources: YamlSource[] = [];
   for (const document of documents) {
     const [problem] = [...document.errors, ...document.warnings];
+    if (problem?.code === "RESOURCE_EXHAUSTION") throw tooDeep(file);
     if (problem !== undefined) {
       const what = problem.code.toLowerCase().replaceAll("_", " ");
       throw new SealwardError(
@@ -139,6 +142,28 @@ export function parseYamlStream(
   return sources;
 }
 
+/** Brackets that this many others enclose, or list and key marks in one row, are no manifest. */
+const maxOpenBrackets = 1000;
+const markRow = /^ *(?:[-?][ \t]+){200}/m;
+
+/**
+ * A look at the raw text before the parser recurses into it: what nests without end would cost seconds, and where the
+ * recursion ends depends on the caller's stack, so that one text would be refused for two reasons.
+ */
+function assertParsable(text: string, file: string | undefined): void {
+  let open = 0;
+  for (let index = 0; index < text.length && open <= maxOpenBrackets; index++) {
+    const code = text.charCodeAt(index);
+    if (code === 0x5b || code === 0x7b) open++;
+    else if ((code === 0x5d || code === 0x7d) && open > 0) open--;
+  }
+  if (open > maxOpenBrackets || markRow.test(text)) throw tooDeep(file);
+}
+
+function tooDeep(file: string | undefined): SealwardError {
+  return new SealwardError("too-deep", "The file nests too deeply to be read", { file });
+}
+
 function parse(text: string, lines: LineCounter, file: string | undefined): Document.Parsed[] {
   try {
     // uniqueKeys is quadratic in yaml 2.9 and checked below instead; the failsafe schema leaves typing to us.
@@ -151,8 +176,7 @@ function parse(text: string, lines: LineCounter, file: string | undefined): Docu
     });
     return "empty" in parsed ? [] : parsed;
   } catch (error) {
-    if (error instanceof RangeError)
-      throw new SealwardError("too-deep", "The file nests too deeply to be read", { file });
+    if (error instanceof RangeError) throw tooDeep(file);
     throw error;
   }
 }
@@ -161,8 +185,7 @@ function parse(text: string, lines: LineCounter, file: string | undefined): Docu
 function assertUnambiguous(source: YamlSource, document: Document.Parsed): void {
   visit(document, {
     Map(_, map, path) {
-      if (path.length > 2 * maxDepth)
-        throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, map);
+      assertShallow(source, map, path);
       const seen = new Set<string>();
       for (const { key } of map.items) {
         if (!isScalar(key) || typeof key.value !== "string")
@@ -173,8 +196,7 @@ function assertUnambiguous(source: YamlSource, document: Document.Parsed): void 
       }
     },
     Seq(_, list, path) {
-      if (path.length > 2 * maxDepth)
-        throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, list);
+      assertShallow(source, list, path);
     },
     Scalar(_, scalar) {
       if (scalar.type !== "QUOTE_DOUBLE" || !scalar.range) return;
@@ -191,6 +213,12 @@ export function pairsOf(map: { readonly items: readonly unknown[] }): [string, P
 
 export function pairNamed(map: YAMLMap, name: string): Pair | undefined {
   return pairsOf(map).find(([key]) => key === name)?.[1];
+}
+
+/** Maps and lists count; the pairs between them, which only maps have, do not. */
+function assertShallow(source: YamlSource, node: Node, path: readonly unknown[]): void {
+  if (path.length > maxDepth && path.filter(isCollection).length >= maxDepth)
+    throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, node);
 }
 
 function placeOf(lines: LineCounter, offset: number, file: string | undefined): Place {
