@@ -20,7 +20,7 @@ import {
   scopeAnnotation,
   scopes,
 } from "./manifest.ts";
-import { metadataNode, readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
+import { metadataNode, readSopsMetadata, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
 import { assertMac, type ClearLeaf, leavesOf, macOf, notAuthentic, openLeaves, type Selection } from "./sops-tree.ts";
 import { aadOfPath, dataKeyLength, decryptValue, parseEncrypted } from "./sops-value.ts";
 import { parseYaml } from "./yaml-source.ts";
@@ -126,6 +126,13 @@ function wellFormed(
     throw source.refusal(
       "shape-invalid",
       "mac_only_encrypted is not allowed: clear fields would not be part of the MAC",
+      metadata.block,
+    );
+  const unknown = unknownCollection(metadata.block);
+  if (unknown !== undefined)
+    throw source.refusal(
+      "recipient-foreign",
+      `The sops block has entries under ${JSON.stringify(unknown)}, a kind of recipient that no environment can list`,
       metadata.block,
     );
   if (metadata.hasKeyGroups)

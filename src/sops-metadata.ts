@@ -1,9 +1,9 @@
 // The `sops:` block of a YAML file: read into what we act on, and written as SOPS 3.13 writes it.
 // Format: docs/format.md. Reads recipients of every kind, because the gate must see all of them; opens only age.
-import type { Node, Scalar, YAMLMap } from "yaml";
+import { type Node, type Scalar, visit, type YAMLMap } from "yaml";
 import { resolveGoScalar } from "./go-scalar.ts";
 import type { Selection } from "./sops-tree.ts";
-import { isMap, isScalar, isSeq, type YamlSource } from "./yaml-source.ts";
+import { isAlias, isMap, isScalar, isSeq, pairsOf, type YamlSource } from "./yaml-source.ts";
 
 /** The release whose format we write; readers need three numbers. */
 export const sopsVersion = "3.13.3";
@@ -46,6 +46,8 @@ const identifyingKey: Readonly<Record<string, string>> = {
   hckms: "key_id",
   pgp: "fp",
 };
+/** Where our own keys in the block begin; a sealer's signature is one. */
+const signaturePrefix = "sealward";
 const ruleNames = ["unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex"] as const;
 const commentRules = ["unencrypted_comment_regex", "encrypted_comment_regex"];
 const rfc3339 = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.\d+)?(Z|[+-]\d{2}:\d{2})$/;
@@ -61,6 +63,7 @@ export function readSopsMetadata(source: YamlSource): SopsMetadata {
   const block = sopsBlockOf(source);
   if (block === null) throw source.refusal("not-sealed", "The file has no sops block: it is not sealed");
   const invalid = (message: string, at?: Node) => source.refusal("sops-metadata-invalid", message, at ?? block);
+  assertLiteral(source, block);
   assertSpelling(source, block);
   for (const name of commentRules) {
     if (textAt(block, name) !== "")
@@ -89,6 +92,35 @@ export function readSopsMetadata(source: YamlSource): SopsMetadata {
     lastModified,
     mac: textAt(block, "mac"),
   };
+}
+
+/** Anchors, aliases, tags and merge keys are expanded by SOPS: an entry could stand there that the gate does not see. */
+function assertLiteral(source: YamlSource, block: YAMLMap): void {
+  visit(block, {
+    Node(_, node) {
+      if (isAlias(node) || node.anchor !== undefined || node.tag !== undefined)
+        throw source.refusal(
+          "sops-metadata-invalid",
+          "Anchors, aliases and tags are not allowed in the sops block",
+          node,
+        );
+    },
+    Pair(_, { key }) {
+      if (isScalar(key) && key.value === "<<")
+        throw source.refusal("sops-metadata-invalid", "A merge key is not allowed in the sops block", key);
+    },
+  });
+}
+
+/** Keys that hold a list or a map and mean nothing to us: to another reader they may be recipients. */
+export function unknownCollection(block: YAMLMap): string | undefined {
+  return pairsOf(block).find(
+    ([name, { value }]) =>
+      (isMap(value) || isSeq(value)) &&
+      !(name in identifyingKey) &&
+      name !== "key_groups" &&
+      !name.startsWith(signaturePrefix),
+  )?.[0];
 }
 
 /** SOPS matches these keys whatever their case: `KMS` is a recipient for it and must not be an unknown key for us. */
