@@ -1,6 +1,7 @@
 // What a test needs from outside the repository, and whether it is here: one table, so that a run says what it skipped.
 import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
+import { availableClusters } from "./kube/cluster.ts";
 
 const repository = resolve(import.meta.dirname, "../..");
 
@@ -10,7 +11,7 @@ export function findFixtures(): string | null {
   return existsSync(join(folder, "thirdparty", "keys.txt")) ? folder : null;
 }
 
-export type Tool = "sops" | "age" | "age-keygen";
+export type Tool = "sops" | "age" | "age-keygen" | "kubectl";
 
 /** A released tool: in the folder `bin` of `SEALWARD_PEERS`, else on PATH. */
 export function findTool(name: Tool): string | null {
@@ -28,16 +29,26 @@ function isExecutable(path: string): boolean {
   }
 }
 
+export type Need = "fixtures" | "api-server" | Tool;
+
 /** What is needed, as a test title says it where it is missing. */
 export const reasons = {
   fixtures: "needs the fixtures folder (SEALWARD_FIXTURES)",
+  "api-server": "needs a real API server (KUBEBUILDER_ASSETS)",
   sops: "needs sops on PATH or in SEALWARD_PEERS",
   age: "needs age on PATH or in SEALWARD_PEERS",
   "age-keygen": "needs age-keygen on PATH or in SEALWARD_PEERS",
-} as const satisfies Record<"fixtures" | Tool, string>;
+  kubectl: "needs kubectl on PATH or in SEALWARD_PEERS",
+} as const satisfies Record<Need, string>;
+
+export function isHere(need: Need): boolean {
+  if (need === "fixtures") return findFixtures() !== null;
+  if (need === "api-server") return availableClusters().some(({ name }) => name === "real");
+  return findTool(need) !== null;
+}
 
 /** A suite's title, with the reason where it will be skipped. */
-export function titled(title: string, need: keyof typeof reasons): string {
-  const found = need === "fixtures" ? findFixtures() : findTool(need);
-  return found === null ? `${title} (skipped: ${reasons[need]})` : title;
+export function titled(title: string, ...needs: readonly Need[]): string {
+  const missing = needs.find((need) => !isHere(need));
+  return missing === undefined ? title : `${title} (skipped: ${reasons[missing]})`;
 }
