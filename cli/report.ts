@@ -79,7 +79,8 @@ const answers: Record<ErrorCode, Answer> = {
   unbound: say("refused", (file) => `if you know where it came from, bind it: \`seal bind ${file}\``),
   "binding-mismatch": say(
     "refused",
-    (file) => `take it back from Git, or, if the change is meant, bind it anew: \`seal bind ${file}\``,
+    (file) =>
+      `take it back from Git; a change that was made with sops and is meant is bound by \`seal bind ${file}\`, one by hand is made anew with \`seal edit\``,
   ),
   "not-authentic": say("refused", "the file was changed without its key: take it back from Git"),
   "sops-metadata-invalid": say("input", "the sops block was changed by hand: take the file back from Git"),
