@@ -117,7 +117,7 @@ export function unknownCollection(block: YAMLMap): string | undefined {
   return pairsOf(block).find(
     ([name, { value }]) =>
       (isMap(value) || isSeq(value)) &&
-      !(name in identifyingKey) &&
+      !Object.hasOwn(identifyingKey, name) &&
       name !== "key_groups" &&
       !name.startsWith(signaturePrefix),
   )?.[0];
