@@ -6,7 +6,10 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 const run = (command, args) => {
-  const { status, error } = spawnSync(command, args, { stdio: ["ignore", "inherit", "inherit"], shell: process.platform === "win32" });
+  const { status, error } = spawnSync(command, args, {
+    stdio: ["ignore", "inherit", "inherit"],
+    shell: process.platform === "win32",
+  });
   if (error !== undefined || status !== 0) {
     console.error(`error: ${command} ${args.join(" ")} failed${error === undefined ? "" : `: ${error.message}`}`);
     process.exit(1);
@@ -21,6 +24,11 @@ const newestUnder = (folder) =>
 if (changedAt("package-lock.json") > changedAt("node_modules/.package-lock.json")) {
   run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
 }
-const sources = Math.max(changedAt("build.mjs"), ...["src", "cli", "controller", "examples", "test/support"].map(newestUnder));
-const outputs = ["seal.cjs", "sealward-controller.cjs", "index.js", "demo.cjs"].map((name) => changedAt(join("dist", name)));
+const sources = Math.max(
+  changedAt("build.mjs"),
+  ...["src", "cli", "controller", "examples", "test/support"].map(newestUnder),
+);
+const outputs = ["seal.cjs", "sealward-controller.cjs", "index.js", "demo.cjs"].map((name) =>
+  changedAt(join("dist", name)),
+);
 if (Math.min(...outputs) < sources) run(process.execPath, ["build.mjs"]);

@@ -154,6 +154,18 @@ describe("files", () => {
     }
   });
 
+  it("the lock file lists every platform's package: npm drops those that the registry at hand lacks, and then `npm ci` fails", async () => {
+    const lock = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8")) as {
+      readonly packages: Readonly<Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>>;
+    };
+    for (const [path, { optionalDependencies = {} }] of Object.entries(lock.packages)) {
+      for (const name of Object.keys(optionalDependencies)) {
+        const listed = `node_modules/${name}` in lock.packages || `${path}/node_modules/${name}` in lock.packages;
+        expect(listed, `${name}, which ${path} names`).toBe(true);
+      }
+    }
+  });
+
   it("name no registry host, in the lock file either", async () => {
     for (const file of ["package.json", "package-lock.json", ".npmrc", ".ci/run"]) {
       expect(await readFile(join(root, file), "utf8"), file).not.toMatch(/registry\.|npmjs|proxy\.golang|"resolved"/);
