@@ -46,8 +46,11 @@ export function assertNoLeak(manifest: Manifest): void {
     ["label", labels],
     ["annotation", annotations],
   ] as const) {
-    for (const [key, { value, node }] of fields)
-      clear.push({ what: `The ${what} ${key}`, text: `${key}\n${value}`, offset: rangeOf(node)[0] });
+    for (const [key, { value, node }] of fields) {
+      // Names come first: one that repeats the value is not printed.
+      clear.unshift({ what: `The name of one ${what}`, text: key, offset: rangeOf(node)[0] });
+      clear.push({ what: `The ${what} ${key}`, text: value, offset: rangeOf(node)[0] });
+    }
   }
   const secret = new Set(secretComments(manifest).map(({ comment }) => comment.offset));
   for (const { offset, text } of commentsOf(source.text))
