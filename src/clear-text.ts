@@ -46,6 +46,8 @@ function clearLeafEdit(source: YamlSource, { leaf, type, bytes }: ClearLeaf): Ed
     style: node.type,
     inFlow,
     indent: Math.max(indent, 0),
+    // As far in as each map around it.
+    step: leaf.path.length > 1 && indent > 0 ? Math.ceil(indent / (leaf.path.length - 1)) : 2,
     newline: source.newline,
     lineGoesOn: rest.trim() !== "",
   };

@@ -128,26 +128,28 @@ export interface TextStyle {
   readonly inFlow: boolean;
   /** Indentation of the key that the text belongs to. */
   readonly indent: number;
+  /** How much further in the lines of a block text stand; default 2. */
+  readonly step?: number | undefined;
   readonly newline: string;
   /** True where something follows on the line, so that a block text cannot stand there. */
   readonly lineGoesOn: boolean;
 }
 
 /** Texts that need no quotes in block context, whoever reads them. */
-const safePlain = /^[A-Za-z0-9_/.+][A-Za-z0-9_/.@%+=~^$:-]*$/;
+const safePlain = /^[A-Za-z0-9_/.+][A-Za-z0-9_/.@%+=~^$:-]*(?: [A-Za-z0-9_/.@%+=~^$:-]+)*$/;
 const safeFlow = /^[A-Za-z_][A-Za-z0-9_/.-]*$/;
 const printable = /^[\t\n\u0020-\u007e\u00a0-\u2027\u202a-\ufefe\uff00-\ufffd]*$/;
 
 /** YAML for a text that every reader takes for exactly this text. */
-export function formatText(value: string, { style, inFlow, indent, newline, lineGoesOn }: TextStyle): string {
+export function formatText(value: string, { style, inFlow, indent, step = 2, newline, lineGoesOn }: TextStyle): string {
   const singleLine = printable.test(value) && !value.includes("\n");
   if (style === "QUOTE_SINGLE" && singleLine) return `'${value.replaceAll("'", "''")}'`;
   if (style === "QUOTE_DOUBLE") return quoted(value);
   const plain = inFlow ? safeFlow : safePlain;
-  if (plain.test(value) && !value.endsWith(":") && !isAmbiguousString(value)) return value;
+  if (plain.test(value) && !/:(?: |$)/.test(value) && !isAmbiguousString(value)) return value;
   if (!inFlow && !lineGoesOn && isLiteral(value)) {
     const lines = value.replace(/\n$/, "").split("\n");
-    const pad = " ".repeat(indent + 2);
+    const pad = " ".repeat(indent + step);
     return [value.endsWith("\n") ? "|" : "|-", ...lines.map((line) => (line === "" ? "" : pad + line))].join(newline);
   }
   return quoted(value);
