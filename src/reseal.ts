@@ -324,7 +324,8 @@ function changesBetween(before: Manifest, after: Manifest): string[] {
   const [old, now] = [valuesOf(before), valuesOf(after)];
   const names = new Set([...old.keys(), ...now.keys()]);
   const changed = [...names].filter((name) => old.get(name) !== now.get(name));
-  const clear = (manifest: Manifest) =>
-    JSON.stringify([manifest.type, manifest.immutable, [...manifest.labels], [...manifest.annotations]].map(String));
+  const textsOf = (fields: Manifest["labels"]) => [...fields].map(([name, { value }]) => [name, value]);
+  const clear = ({ type, immutable, labels, annotations }: Manifest) =>
+    JSON.stringify([type, immutable, textsOf(labels), textsOf(annotations)]);
   return clear(before) === clear(after) ? changed : [...changed, "metadata"];
 }

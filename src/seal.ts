@@ -78,9 +78,12 @@ export function encryptManifest(manifest: Manifest, options: EncryptOptions): st
     onlyEncrypted: false,
     selected: isSealedPath,
   });
-  const macNode = metadataNode(readSopsMetadata(result).block, "mac");
+  const { block } = readSopsMetadata(result);
+  const macNode = metadataNode(block, "mac");
   if (macNode === null) throw new TypeError("the SOPS block has no mac to fill in");
-  const text = applyEdits(withBlock, [replaceScalar(result, macNode, sealMac(mac, options.key, lastModified))]);
+  const text = applyEdits(withBlock, [
+    replaceScalar(result, macNode, flowSafe(sealMac(mac, options.key, lastModified), block.flow === true)),
+  ]);
   assertProven(manifest, text, options);
   return text;
 }
