@@ -2,9 +2,11 @@
 // and refuses a manifest whose other text repeats a value. Encrypts nothing itself.
 import type { Node, Scalar } from "yaml";
 import { fromBase64, toBase64 } from "./bytes.ts";
+import type { ClearComment, LocatedComment } from "./clear-text.ts";
 import type { Entry, Manifest } from "./manifest.ts";
+import { aadOfPath } from "./sops-value.ts";
 import { rangeOf } from "./splice.ts";
-import { type CommentToken, commentsOf, pairsOf } from "./yaml-source.ts";
+import { type CommentToken, commentsOf, pairsOf, type YamlSource } from "./yaml-source.ts";
 
 /** A comment and the map it speaks about. */
 export interface SecretComment {
@@ -29,6 +31,35 @@ export function secretComments({ source, entries }: Manifest): SecretComment[] {
     if (secret === undefined || source.columnOf(comment.offset) <= column) return [];
     return [{ comment, map: secret, header: headers.get(source.placeOf(comment.offset).line) }];
   });
+}
+
+/**
+ * The encrypted comments of a sealed Secret. Only where sealing would encrypt a comment is one opened: comments are outside
+ * the MAC, and one that was moved to another place would otherwise be written back there in the clear.
+ */
+export function sealedComments(manifest: Manifest): LocatedComment[] {
+  return secretComments(manifest).map(({ comment: { offset, text }, map }) => ({
+    offset,
+    raw: text,
+    aads: [aadOfPath([map])],
+  }));
+}
+
+/** Refuses a manifest in which a comment that was encrypted before would now stand in the clear. */
+export function assertCommentsStaySecret(
+  manifest: Manifest,
+  opened: readonly ClearComment[],
+  before: YamlSource,
+): void {
+  const texts = new Set(opened.map(({ text }) => text));
+  for (const { text } of commentsOf(before.text)) texts.delete(text);
+  const secret = new Set(secretComments(manifest).map(({ comment }) => comment.offset));
+  const bare = commentsOf(manifest.source.text).find(({ offset, text }) => texts.has(text) && !secret.has(offset));
+  if (bare === undefined) return;
+  throw manifest.source.refusal(
+    "clear-leak",
+    "A comment outside data and stringData was encrypted and would stand in the clear: remove it, or move it to the value it speaks of",
+  );
 }
 
 /** Shorter values are words that turn up by chance. */

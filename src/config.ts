@@ -10,6 +10,7 @@ import { isMap, isScalar, isSeq, parseYaml, type YamlSource } from "./yaml-sourc
 
 const environmentName = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const namespaceName = environmentName;
+const safeGlobs = "a list of globs relative to seal.yaml: names, ? and *, at most two * in a name and three ** in all";
 const digest = /^sha256:[0-9a-f]{64}$/;
 
 /**
@@ -102,7 +103,7 @@ class Reader {
     return {
       name,
       ageRecipients: [...new Set([...own, ...recovery])],
-      paths: this.list(map, "paths", isRelative, "a list of globs relative to seal.yaml"),
+      paths: this.list(map, "paths", isSafeGlob, safeGlobs),
       namespaces: this.list(map, "namespaces", (text) => namespaceName.test(text), "a list of namespace names"),
       defaultScope,
       scopes: allowed,
@@ -151,6 +152,18 @@ class Reader {
     if (resolved?.type !== "bool") throw this.refuse(`${key} must be true or false`, value);
     return resolved.bytes === "True";
   }
+}
+
+/**
+ * Names, `*`, `?` and `**`, and no more: a pattern that compiles to a richer expression can be made to mean the opposite of
+ * how it reads, or to run for ever. Few stars, because each multiplies the ways to match.
+ */
+function isSafeGlob(glob: string): boolean {
+  const segments = glob.split("/");
+  if (glob.length > 200 || /[()|+[\]{}!\\^$"'<>:;&#]/.test(glob) || !isRelative(glob)) return false;
+  const starsOf = (segment: string) => segment.split("*").length - 1;
+  const spanning = segments.filter((segment) => segment === "**").length;
+  return spanning <= 3 && segments.every((segment) => segment === "**" || starsOf(segment) <= 2);
 }
 
 function isRelative(glob: string): boolean {

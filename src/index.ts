@@ -24,7 +24,15 @@ export {
   type SecretManifest,
 } from "./open.ts";
 export type { SealOptions } from "./prepare.ts";
-export { type BindResult, bindSealed, type Resealed, resealEdited, setValue, type WriteOptions } from "./reseal.ts";
+export {
+  type BindOptions,
+  type BindResult,
+  bindSealed,
+  type Resealed,
+  resealEdited,
+  setValue,
+  type WriteOptions,
+} from "./reseal.ts";
 export { type Sealed, sealManifest } from "./seal.ts";
 export type { RecipientEntry } from "./sops-metadata.ts";
 export { maxDocumentBytes } from "./yaml-source.ts";

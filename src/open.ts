@@ -2,6 +2,8 @@
 // gate.ts; the Secret's values become bytes here.
 import type { AgeIdentity } from "./age-keys.ts";
 import { fromBase64 } from "./bytes.ts";
+import { sealedComments } from "./clear-leak.ts";
+import { openComments } from "./clear-text.ts";
 import { SealwardError } from "./errors.ts";
 import { check, type Expectation, type Notice, type Opened, open, type SealedInfo } from "./gate.ts";
 import {
@@ -69,7 +71,7 @@ export async function openSealed(
     data: dataOf(opened),
     // Made only where it is asked for: the controller never needs the values as one more string.
     get plainText() {
-      return plainTextOf(manifest.source, opened.leaves, opened.dataKey);
+      return plainTextOf(manifest.source, opened.leaves, openComments(sealedComments(manifest), opened.dataKey));
     },
     documentDigest: digest,
   };

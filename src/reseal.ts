@@ -6,14 +6,22 @@ import { wrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
 import type { Binding } from "./binding.ts";
 import { decodeUtf8, toBase64 } from "./bytes.ts";
-import { openComments } from "./clear-text.ts";
+import { assertCommentsStaySecret, sealedComments } from "./clear-leak.ts";
+import { type ClearComment, openComments } from "./clear-text.ts";
 import { SealwardError } from "./errors.ts";
 import { type Expectation, type Opened, open, type SealedInfo, sealedRegex, takeKey, unboundRegex } from "./gate.ts";
-import { assertDataKey, type Manifest, readManifestShape, type Scope, scopeAnnotation } from "./manifest.ts";
+import {
+  assertDataKey,
+  bindingAnnotation,
+  type Manifest,
+  readManifestShape,
+  type Scope,
+  scopeAnnotation,
+} from "./manifest.ts";
 import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
 import { type EncryptOptions, encryptManifest, newBlock, type Previous } from "./seal.ts";
 import { openSops, plainTextOf, sopsBlockText } from "./sops-file.ts";
-import { metadataNode, type SopsMetadata } from "./sops-metadata.ts";
+import { metadataNode, readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
 import type { ClearLeaf } from "./sops-tree.ts";
 import { dataKeyLength } from "./sops-value.ts";
 import {
@@ -28,7 +36,7 @@ import {
   rangeOf,
   replaceScalar,
 } from "./splice.ts";
-import { isMap, isScalar, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { isMap, isScalar, maxSopsFileBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 export interface WriteOptions {
   readonly now: Date;
@@ -67,7 +75,8 @@ function resealOpened(
   }: { readonly opened: Opened; readonly expectation: Expectation; readonly options: WriteOptions },
 ): Resealed {
   const { manifest, place, dataKey, binding } = opened;
-  const before = plainTextOf(manifest.source, opened.leaves, dataKey);
+  const comments = openComments(sealedComments(manifest), dataKey);
+  const before = plainTextOf(manifest.source, opened.leaves, comments);
   if (plainText === before) return { text: document, changed: [] };
   const prepared = prepare(plainText, {
     environment: expectation.environment,
@@ -92,7 +101,7 @@ function resealOpened(
     key: dataKey,
     now: options.now,
     block: previousBlock(manifest.source, opened.metadata),
-    previous: previousOf(manifest.source, { leaves: opened.leaves, key: dataKey, binding }),
+    previous: previousOf(manifest.source, { leaves: opened.leaves, comments, binding }),
   });
   return { text, changed: changesBetween(readManifestShape(parseYaml(before)), prepared.manifest) };
 }
@@ -107,7 +116,8 @@ export async function setValue(
   options: WriteOptions,
 ): Promise<Resealed> {
   const opened = await open(document, expectation, { identities, file: options.file });
-  const before = plainTextOf(opened.manifest.source, opened.leaves, opened.dataKey);
+  const comments = openComments(sealedComments(opened.manifest), opened.dataKey);
+  const before = plainTextOf(opened.manifest.source, opened.leaves, comments);
   const plain = readManifestShape(parseYaml(before, { file: options.file }));
   const text = applyEdits(before, [valueEdit(plain, key, value)]);
   return resealOpened(document, text, { opened, expectation, options });
@@ -182,6 +192,11 @@ function newEntryEdit(
   );
 }
 
+export interface BindOptions extends SealOptions {
+  /** age recipients of the other environments that are not also this one's. */
+  readonly otherRecipients?: readonly string[] | undefined;
+}
+
 export interface BindResult {
   readonly text: string;
   readonly info: SealedInfo;
@@ -197,12 +212,13 @@ export interface BindResult {
  */
 export async function bindSealed(
   document: string,
-  options: SealOptions,
+  options: BindOptions,
   identities: readonly AgeIdentity[],
 ): Promise<BindResult> {
   const { environment, file } = options;
+  assertNotElsewhere(document, options);
   const opened = await openSops(document, { identities, file, checkBinding: false });
-  const { binding, metadata, source, leaves, dataKey } = opened;
+  const { binding, metadata, source, dataKey } = opened;
   if (binding !== null && binding.environment !== environment.name) {
     throw source.refusal(
       "environment-mismatch",
@@ -210,6 +226,7 @@ export async function bindSealed(
     );
   }
   const prepared = prepare(withScope(opened.plainText, options.scope), options);
+  assertCommentsStaySecret(prepared.manifest, opened.comments, source);
   const foreign = metadata.recipients.filter(
     ({ kind, id }) => kind !== "age" || !environment.ageRecipients.includes(id),
   );
@@ -225,7 +242,7 @@ export async function bindSealed(
           missing.length === 0 && metadata.rule?.pattern === sealedRegex
             ? previousBlock(source, metadata)
             : newBlock(entriesFor(environment.ageRecipients, metadata, dataKey)),
-        previous: previousOf(source, { leaves, key: dataKey, binding }),
+        previous: previousOf(source, opened),
       })
     : sealWithNewKey(prepared, options);
   const { scope, namespace, name } = prepared.place;
@@ -241,6 +258,19 @@ export async function bindSealed(
     info: { environment: environment.name, scope, namespace, name, type: prepared.manifest.type },
     changes,
   };
+}
+
+/** An unbound file says nothing of where it belongs but through who can open it: another environment's file stays there. */
+function assertNotElsewhere(document: string, { environment, otherRecipients = [], file }: BindOptions): void {
+  const source = parseYaml(document, { file, maxBytes: maxSopsFileBytes });
+  if (source.root.getIn(["metadata", "annotations", bindingAnnotation]) !== undefined) return;
+  const { recipients } = readSopsMetadata(source);
+  const other = recipients.find(({ kind, id }) => kind === "age" && otherRecipients.includes(id));
+  if (other === undefined) return;
+  throw source.refusal(
+    "recipient-foreign",
+    `The file has no binding and is sealed to ${other.id}, a recipient of another environment than ${JSON.stringify(environment.name)}`,
+  );
 }
 
 function base(prepared: Prepared, { now }: SealOptions): Pick<EncryptOptions, "place" | "now"> {
@@ -295,25 +325,25 @@ function previousBlock(source: YamlSource, { block }: SopsMetadata): EncryptOpti
   };
 }
 
-function previousOf(
-  source: YamlSource,
-  {
-    leaves,
-    key,
-    binding,
-  }: { readonly leaves: readonly ClearLeaf[]; readonly key: KeyObject; readonly binding: Binding | null },
-): Previous {
+/** What was read from the previous file. */
+interface Known {
+  readonly leaves: readonly ClearLeaf[];
+  readonly comments: readonly ClearComment[];
+  readonly binding: Binding | null;
+}
+
+function previousOf(source: YamlSource, { leaves, comments, binding }: Known): Previous {
   const values = new Map(
     leaves.filter(({ wasEncrypted }) => wasEncrypted).map((clear) => [JSON.stringify(clear.leaf.path), clear]),
   );
-  const comments = new Map(openComments(source, key).map(({ aad, text, raw }) => [`${aad}\n${text}`, raw]));
+  const commentTexts = new Map(comments.map(({ aad, text, raw }) => [`${aad}\n${text}`, raw]));
   return {
     valueText: (path, plaintext) => {
       const known = values.get(JSON.stringify(path));
       if (known === undefined || !Buffer.from(known.bytes).equals(plaintext)) return undefined;
       return source.text.slice(...rangeOf(known.leaf.node)).trimEnd();
     },
-    commentText: (aad, text) => comments.get(`${aad}\n${text}`),
+    commentText: (aad, text) => commentTexts.get(`${aad}\n${text}`),
     binding: binding ?? undefined,
   };
 }

@@ -11,7 +11,7 @@ import { bindingAnnotation, type Entry, type Manifest, readManifestShape, scopeA
 import { prepare, type SealOptions } from "./prepare.ts";
 import { type AgeEntry, formatSopsBlock, formatTime, metadataNode, readSopsMetadata } from "./sops-metadata.ts";
 import { leavesOf, macOf, openLeaves, sealMac } from "./sops-tree.ts";
-import { aadOfPath, dataKeyLength, encryptValue } from "./sops-value.ts";
+import { aadOfPath, dataKeyLength, encryptValue, looksEncrypted } from "./sops-value.ts";
 import { applyEdits, type Edit, insertPairs, quoted, replaceScalar } from "./splice.ts";
 import { isMap, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
@@ -103,8 +103,10 @@ function valueEdits(manifest: Manifest, options: EncryptOptions): Edit[] {
         kept === undefined
           ? quotedLike(node.type, encryptValue(plaintext, { key, aad: aadOfPath(path), type: "str" }), flow)
           : flowSafe(kept, flow);
-      const comment = headers.get(node) ?? "";
-      return replaceScalar(source, node, comment === "" ? text : `${text} ${encryptComment(comment, map, options)}`);
+      const comment = headers.get(node);
+      if (comment === undefined) return replaceScalar(source, node, text);
+      const suffix = isOpenComment(comment) ? encryptComment(comment, map, options) : `#${comment}`;
+      return replaceScalar(source, node, `${text} ${suffix}`);
     });
 }
 
@@ -127,12 +129,17 @@ function inFlowMap(source: YamlSource, name: Entry["map"]): boolean {
 /** Comments of data and stringData say too much to stay in the clear; SOPS encrypts them as well. */
 function commentEdits(manifest: Manifest, options: EncryptOptions): Edit[] {
   return secretComments(manifest)
-    .filter(({ comment, header }) => comment.text !== "" && header === undefined)
+    .filter(({ comment, header }) => isOpenComment(comment.text) && header === undefined)
     .map(({ comment: { offset, text }, map }) => ({
       start: offset,
       end: offset + 1 + text.length,
       text: encryptComment(text, map, options),
     }));
+}
+
+/** An empty comment is never encrypted, and one that the key did not open stays as it is. */
+function isOpenComment(text: string): boolean {
+  return text !== "" && !looksEncrypted(text);
 }
 
 function encryptComment(text: string, map: Entry["map"], { key, previous }: EncryptOptions): string {

@@ -5,7 +5,7 @@ import type { YAMLMap } from "yaml";
 import { unwrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
 import { type Binding, bindingDifference, bindingOf } from "./binding.ts";
-import { clearCommentEdits, clearLeafEdits, openComments } from "./clear-text.ts";
+import { type ClearComment, clearCommentEdits, clearLeafEdits, locateComments, openComments } from "./clear-text.ts";
 import { noIdentity, openBinding, takeKey } from "./gate.ts";
 import { bindingAnnotation, environmentAnnotation, readManifestShape } from "./manifest.ts";
 import { compileSelection, readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
@@ -18,6 +18,7 @@ export interface OpenedSops {
   readonly source: YamlSource;
   readonly metadata: SopsMetadata;
   readonly leaves: readonly ClearLeaf[];
+  readonly comments: readonly ClearComment[];
   readonly dataKey: KeyObject;
   readonly binding: Binding | null;
   readonly plainText: string;
@@ -43,7 +44,8 @@ export async function openSops(
   const leaves = openLeaves(source, leavesOf(source), { key: dataKey, selected });
   const mac = macOf(leaves, { onlyEncrypted: metadata.onlyEncrypted, selected });
   assertMac(metadata.mac, mac, { key: dataKey, lastModified: metadata.lastModified, file });
-  return { source, metadata, leaves, dataKey, binding, plainText: plainTextOf(source, leaves, dataKey) };
+  const comments = openComments(locateComments(source), dataKey);
+  return { source, metadata, leaves, comments, dataKey, binding, plainText: plainTextOf(source, leaves, comments) };
 }
 
 /** The entry's own identity first; then, as SOPS does, whatever opens it. */
@@ -85,15 +87,18 @@ function openOwnBinding(source: YamlSource, dataKey: KeyObject, mustAgree: boole
 }
 
 /** The manifest in the clear: layout kept, without the `sops` block and the binding. */
-export function plainTextOf(source: YamlSource, leaves: readonly ClearLeaf[], dataKey: KeyObject): string {
+export function plainTextOf(
+  source: YamlSource,
+  leaves: readonly ClearLeaf[],
+  comments: readonly ClearComment[],
+): string {
   const isBinding = ({ leaf }: ClearLeaf) => leaf.path.length === 3 && leaf.path[2] === bindingAnnotation;
   const values = clearLeafEdits(
     source,
     leaves.filter((leaf) => !isBinding(leaf)),
   );
   const edits = [...values, ...removals(source)];
-  const comments = clearCommentEdits(openComments(source, dataKey));
-  return applyEdits(source.text, [...edits, ...outside(comments, edits)]);
+  return applyEdits(source.text, [...edits, ...outside(clearCommentEdits(comments), edits)]);
 }
 
 /** A comment within what is replaced or removed goes with it. */

@@ -1,0 +1,121 @@
+// Attacks that worked once, each kept as a test. What they have in common: comments, the sops block and seal.yaml are
+// outside every MAC, so whoever can write the repository chooses them.
+import { describe, expect, it } from "vitest";
+import {
+  bindSealed,
+  type Expectation,
+  findEnvironment,
+  openSealed,
+  parseConfig,
+  resealEdited,
+  setValue,
+} from "../../src/index.ts";
+import { environment, expectRefusal, mutate, now, sealed } from "../support/sealing.ts";
+
+const prod = environment("prod");
+const staging = environment("staging");
+const here: Expectation = { environment: prod.policy, target: "own" };
+const secretComment = "the old password was letmein";
+const commented = sealed(
+  prod,
+  `apiVersion: v1
+kind: Secret
+metadata:
+  name: db
+  namespace: payments
+stringData:
+  # ${secretComment}
+  PASSWORD: new-password
+  URL: postgres://db
+`,
+);
+const commentLine = /^ {2}#ENC.*\n/m.exec(commented)?.[0] ?? "";
+
+describe("an encrypted comment that was moved to a place where comments stay in the clear", () => {
+  const moved = mutate(mutate(commented, commentLine, ""), "\nsops:\n", `\n${commentLine.trim()}\nsops:\n`);
+  const toTheTop = `${commentLine.trim()}\n${mutate(commented, commentLine, "")}`;
+
+  it.each([
+    ["before the sops block", moved],
+    ["to the top", toTheTop],
+  ])("%s is not written in the clear by the next change", async (_, text) => {
+    const changed = await setValue(text, "URL", Buffer.from("postgres://other"), here, [prod.identity], { now });
+    expect(changed.text).not.toContain(secretComment);
+    expect(changed.text).toContain(commentLine.trim());
+    const { plainText } = await openSealed(text, here, [prod.identity]);
+    const edited = mutate(plainText, "new-password", "newer-password");
+    expect((await resealEdited(text, edited, here, [prod.identity], { now })).text).not.toContain(secretComment);
+    await expectRefusal(() => bindSealed(text, { environment: prod.policy, now }, [prod.identity]), "clear-leak");
+  });
+
+  it("stays where it is when it was not moved, and comes back", async () => {
+    const { plainText } = await openSealed(commented, here, [prod.identity]);
+    expect(plainText).toContain(`  # ${secretComment}\n`);
+    const changed = await setValue(commented, "URL", Buffer.from("postgres://other"), here, [prod.identity], { now });
+    expect(changed.text).toContain(commentLine);
+  });
+});
+
+describe("an unbound file of another environment", () => {
+  const binding = /^ {4}sealward.dev\/binding: .*\n/m.exec(commented)?.[0] ?? "";
+  const unbound = mutate(mutate(commented, binding, ""), "|sealward\\.dev/binding)", ")").replace(
+    / {4}sealward.*\n/g,
+    "",
+  );
+
+  it("is not bound to this one by someone who holds the keys of both", async () => {
+    const options = { environment: staging.policy, now, otherRecipients: prod.policy.ageRecipients };
+    const error = await expectRefusal(
+      () => bindSealed(unbound, options, [prod.identity, staging.identity]),
+      "recipient-foreign",
+    );
+    expect(error.message).toContain(prod.identity.recipient);
+  });
+});
+
+describe("comments beside a path that is as long as the file allows", () => {
+  it("cost no more than the file's length", async () => {
+    const decoy = "#ENC[AES256_GCM,data:AA==,iv:AA==,tag:AAAAAAAAAAAAAAAAAAAAAA==,type:comment]\n";
+    const long = `  ? ${"k".repeat(300_000)}\n  : ${"{a: ".repeat(80)}1${"}".repeat(80)}\n`;
+    const text = mutate(commented, "\nsops:\n", `\n${decoy.repeat(2000)}sops:\n`).replace(
+      / {4}version/,
+      `  ${long}    version`,
+    );
+    const started = process.cpuUsage();
+    await openSealed(text, here, [prod.identity]).then(
+      ({ plainText }) => expect(plainText).toContain("new-password"),
+      (error: { code?: string }) => expect(error.code).toBeDefined(),
+    );
+    // Once a minute and more; now a fraction of a second. The bound is no measurement, it tells the two apart.
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(15);
+  });
+});
+
+describe("globs of seal.yaml", () => {
+  const config = (glob: string) =>
+    parseConfig(
+      `version: 1\nenvironments:\n  prod:\n    recipients:\n      age: [${prod.identity.recipient}]\n    paths: [${JSON.stringify(glob)}]\n`,
+      "seal.yaml",
+    );
+
+  it.each([
+    "(a+)+b",
+    "*a*a*a*a*a*a*b",
+    "{*,*a}{*,*a}",
+    "(?!prod/)**",
+    "!prod/**",
+    "[a-z]*",
+    "prod/../staging/**",
+    "/prod/**",
+    "**/**/**/**/x",
+    "a".repeat(201),
+  ])("%s is refused: it runs for ever or does not mean what it reads", async (glob) => {
+    const error = await expectRefusal(() => config(glob), "config-invalid");
+    expect(error.line).toBe(6);
+  });
+
+  it("the richest that is allowed is quick on the longest path", () => {
+    const path = `${"a/".repeat(1000)}${"a".repeat(250)}`;
+    expect(() => findEnvironment(config("**/*a*b/**/*a*b/**/*a*b"), { path })).toThrow("dispute");
+  });
+});
