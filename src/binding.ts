@@ -68,7 +68,7 @@ export function parseBinding(bytes: Uint8Array): Binding | null {
   if (text === null) return null;
   let fields: Record<string, unknown>;
   try {
-    fields = JSON.parse(text) as Record<string, unknown>;
+    fields = (JSON.parse(text) ?? {}) as Record<string, unknown>;
   } catch {
     return null;
   }

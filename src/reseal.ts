@@ -23,7 +23,7 @@ import { type EncryptOptions, encryptManifest, newBlock, type Previous } from ".
 import { openSops, plainTextOf, sopsBlockText } from "./sops-file.ts";
 import { metadataNode, readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
 import type { ClearLeaf } from "./sops-tree.ts";
-import { dataKeyLength } from "./sops-value.ts";
+import { dataKeyLength, looksEncrypted } from "./sops-value.ts";
 import {
   applyEdits,
   type Edit,
@@ -36,7 +36,7 @@ import {
   rangeOf,
   replaceScalar,
 } from "./splice.ts";
-import { isMap, isScalar, maxSopsFileBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { commentsOf, isMap, isScalar, maxSopsFileBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 export interface WriteOptions {
   readonly now: Date;
@@ -251,6 +251,9 @@ export async function bindSealed(
     ...foreign.map(({ kind, id }) => `removed the ${kind} recipient ${id}: new data key`),
     ...(foreign.length === 0 && !keepsKey ? ["selection rule replaced: new data key"] : []),
     ...missing.map((recipient) => `added the recipient ${recipient}`),
+    ...(!keepsKey && commentsOf(prepared.manifest.source.text).some(({ text: comment }) => looksEncrypted(comment))
+      ? ["a comment that could not be opened stays as it is, under the old data key"]
+      : []),
     ...prepared.notices,
   ];
   return {
