@@ -154,10 +154,16 @@ describe.skipIf(findTool("sops") === null)(titled("the released sops", "sops"), 
       ["a suffix", ["--unencrypted-suffix", "a"]],
       ["another pattern", ["--encrypted-regex", "^data|stringData$"]],
     ])("with another selection (%s) gets a new data key", async (_, args) => {
-      const theirs = encrypt(databaseSecret, ...args);
+      const theirs = encrypt(mutate(databaseSecret, "# credentials of the payments database\n", ""), ...args);
       const { text } = await bindSealed(theirs, { environment: prod.policy, now }, [prod.identity]);
       expect(await ourContentOf(text)).toEqual(contentOf(databaseSecret).data);
       expect(contentOf(decrypt(text)).data).toEqual(contentOf(databaseSecret).data);
+    });
+
+    it("with a sealed comment where comments stay in the clear is not bound", async () => {
+      const theirs = encrypt(databaseSecret);
+      expect(theirs).not.toContain("credentials");
+      await expectRefusal(() => bindSealed(theirs, { environment: prod.policy, now }, [prod.identity]), "clear-leak");
     });
 
     it("with a MAC over encrypted values only gets a new data key", async () => {
