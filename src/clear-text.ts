@@ -5,7 +5,7 @@ import type { Node, Pair, YAMLMap } from "yaml";
 import { decodeUtf8 } from "./bytes.ts";
 import type { ClearLeaf } from "./sops-tree.ts";
 import { aadOfPath, decryptValue, looksEncrypted, parseEncrypted } from "./sops-value.ts";
-import { type Edit, formatText, rangeOf, replaceScalar } from "./splice.ts";
+import { type Edit, formatText, quoted, rangeOf, replaceScalar, wouldSwallow } from "./splice.ts";
 import { commentsOf, isMap, isScalar, isSeq, type YamlSource } from "./yaml-source.ts";
 
 /** An encrypted comment that the key opened. */
@@ -16,9 +16,12 @@ export interface ClearComment {
   readonly aad: string;
 }
 
-/** Edits that put every opened value in the clear. */
-export function clearLeafEdits(source: YamlSource, leaves: readonly ClearLeaf[]): Edit[] {
-  return leaves.filter(({ wasEncrypted }) => wasEncrypted).map((clear) => clearLeafEdit(source, clear));
+/**
+ * Edits that put every opened value in the clear; `plain` forgoes the nicer forms: every text in double quotes, which
+ * nothing around it can change.
+ */
+export function clearLeafEdits(source: YamlSource, leaves: readonly ClearLeaf[], plain: boolean): Edit[] {
+  return leaves.filter(({ wasEncrypted }) => wasEncrypted).map((clear) => clearLeafEdit(source, clear, plain));
 }
 
 /** Go's words for these numbers, which are texts in YAML, and YAML's own. */
@@ -28,7 +31,7 @@ const yamlFloats: ReadonlyMap<string, string> = new Map([
   ["-Inf", "-.inf"],
 ]);
 
-function clearLeafEdit(source: YamlSource, { leaf, type, bytes }: ClearLeaf): Edit {
+function clearLeafEdit(source: YamlSource, { leaf, type, bytes }: ClearLeaf, plain: boolean): Edit {
   const { node, inFlow, inList } = leaf;
   const text = decodeUtf8(bytes);
   if (text === null)
@@ -39,7 +42,6 @@ function clearLeafEdit(source: YamlSource, { leaf, type, bytes }: ClearLeaf): Ed
   if (type === "bool") return replaceScalar(source, node, text.toLowerCase() === "true" ? "true" : "false");
   if (type === "float") return replaceScalar(source, node, yamlFloats.get(text) ?? text);
   if (type === "int" || type === "time") return replaceScalar(source, node, text);
-  const rest = source.text.slice(end, source.text.indexOf("\n", end) < 0 ? undefined : source.text.indexOf("\n", end));
   const lineStart = source.text.lastIndexOf("\n", start - 1) + 1;
   const indent = source.text.slice(lineStart).search(/[^ ]/);
   const style = {
@@ -49,9 +51,9 @@ function clearLeafEdit(source: YamlSource, { leaf, type, bytes }: ClearLeaf): Ed
     // As far in as each map around it.
     step: leaf.path.length > 1 && indent > 0 ? Math.ceil(indent / (leaf.path.length - 1)) : 2,
     newline: source.newline,
-    lineGoesOn: rest.trim() !== "",
+    lineGoesOn: wouldSwallow(source.text, end, Math.max(indent, 0)),
   };
-  return replaceScalar(source, node, formatText(text, style));
+  return replaceScalar(source, node, plain ? quoted(text) : formatText(text, style));
 }
 
 /** A comment and the additional data under which it may have been encrypted. */

@@ -35,6 +35,7 @@ import {
   isEmptyMap,
   rangeOf,
   replaceScalar,
+  wouldSwallow,
 } from "./splice.ts";
 import { commentsOf, isMap, isScalar, maxSopsFileBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
@@ -119,11 +120,38 @@ export async function setValue(
   const comments = openComments(sealedComments(opened.manifest), opened.dataKey);
   const before = plainTextOf(opened.manifest.source, opened.leaves, comments);
   const plain = readManifestShape(parseYaml(before, { file: options.file }));
-  const text = applyEdits(before, [valueEdit(plain, key, value)]);
+  const kept = applyEdits(before, [valueEdit(plain, key, value, false)]);
+  const text = changesOnly(plain, kept, key, value) ? kept : applyEdits(before, [valueEdit(plain, key, value, true)]);
+  if (text !== kept && !changesOnly(plain, text, key, value)) {
+    throw plain.source.refusal(
+      "shape-invalid",
+      `The value of ${key} cannot be set without changing what stands around it`,
+    );
+  }
   return resealOpened(document, text, { opened, expectation, options });
 }
 
-function valueEdit(manifest: Manifest, key: string, value: Uint8Array): Edit {
+/** True where the text is the manifest with this one value, and every comment. */
+function changesOnly(before: Manifest, text: string, key: string, value: Uint8Array): boolean {
+  try {
+    const after = readManifestShape(parseYaml(text));
+    const old = new Map(before.entries.map((entry) => [entry.key, entry.value]));
+    old.delete(key);
+    const set = after.entries.find((entry) => entry.key === key);
+    return (
+      set !== undefined &&
+      set.value === (set.map === "data" ? toBase64(value) : decodeUtf8(value)) &&
+      after.entries.length === old.size + 1 &&
+      after.entries.every((entry) => entry === set || old.get(entry.key) === entry.value) &&
+      commentsOf(text).length === commentsOf(before.source.text).length
+    );
+  } catch (error) {
+    if (error instanceof SealwardError) return false;
+    throw error;
+  }
+}
+
+function valueEdit(manifest: Manifest, key: string, value: Uint8Array, plain: boolean): Edit {
   const { source, entries } = manifest;
   assertDataKey(key);
   const text = decodeUtf8(value);
@@ -139,7 +167,7 @@ function valueEdit(manifest: Manifest, key: string, value: Uint8Array): Edit {
   const map =
     entry?.map ?? (isText && (hasMap(source, "stringData") || !hasMap(source, "data")) ? "stringData" : "data");
   const written = map === "data" ? toBase64(value) : (text ?? "");
-  const style = { style: entry?.node.type, inFlow: false, indent: 2, newline: source.newline, lineGoesOn: false };
+  const style = { style: entry?.node.type, inFlow: false, indent: 2, newline: source.newline, lineGoesOn: plain };
   if (entry !== undefined) {
     const [start, end] = rangeOf(entry.node);
     const lineStart = source.text.lastIndexOf("\n", start - 1) + 1;
@@ -151,8 +179,7 @@ function valueEdit(manifest: Manifest, key: string, value: Uint8Array): Edit {
         ...style,
         inFlow: isMap(parent) && parent.flow === true,
         indent: Math.max(source.text.slice(lineStart).search(/[^ ]/), 0),
-        // A block text ends with its line; what follows is another one.
-        lineGoesOn: entry.node.type?.startsWith("BLOCK") !== true && /^[ \t]*[^\s]/.test(source.text.slice(end)),
+        lineGoesOn: plain || wouldSwallow(source.text, end, Math.max(source.text.slice(lineStart).search(/[^ ]/), 0)),
       }),
     );
   }

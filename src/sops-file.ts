@@ -6,13 +6,14 @@ import { unwrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
 import { type Binding, bindingDifference, bindingOf } from "./binding.ts";
 import { type ClearComment, clearCommentEdits, clearLeafEdits, locateComments, openComments } from "./clear-text.ts";
+import { SealwardError } from "./errors.ts";
 import { noIdentity, openBinding, takeKey } from "./gate.ts";
 import { bindingAnnotation, environmentAnnotation, readManifestShape } from "./manifest.ts";
 import { compileSelection, readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
-import { assertMac, type ClearLeaf, leavesOf, macOf, notAuthentic, openLeaves } from "./sops-tree.ts";
+import { assertMac, type ClearLeaf, clearValue, leavesOf, macOf, notAuthentic, openLeaves } from "./sops-tree.ts";
 import { dataKeyLength } from "./sops-value.ts";
 import { applyEdits, type Edit, rangeOf, removePair } from "./splice.ts";
-import { isMap, maxSopsFileBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { commentsOf, isMap, maxSopsFileBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 export interface OpenedSops {
   readonly source: YamlSource;
@@ -86,19 +87,52 @@ function openOwnBinding(source: YamlSource, dataKey: KeyObject, mustAgree: boole
   return binding;
 }
 
-/** The manifest in the clear: layout kept, without the `sops` block and the binding. */
+/**
+ * The manifest in the clear: layout kept, without the `sops` block and the binding. The text is read again and compared
+ * with what was opened: a comment or a blank in the wrong place must not become part of a value.
+ */
 export function plainTextOf(
   source: YamlSource,
   leaves: readonly ClearLeaf[],
   comments: readonly ClearComment[],
 ): string {
   const isBinding = ({ leaf }: ClearLeaf) => leaf.path.length === 3 && leaf.path[2] === bindingAnnotation;
-  const values = clearLeafEdits(
-    source,
-    leaves.filter((leaf) => !isBinding(leaf)),
+  const shown = leaves.filter((leaf) => !isBinding(leaf));
+  for (const plain of [false, true]) {
+    const edits = [...clearLeafEdits(source, shown, plain), ...removals(source)];
+    const text = applyEdits(source.text, [...edits, ...outside(clearCommentEdits(comments), edits)]);
+    const expected = outside(allComments(source), edits).length + shown.filter(({ type }) => type === "comment").length;
+    if (holds(text, shown, expected)) return text;
+  }
+  throw source.refusal(
+    "shape-invalid",
+    "The file cannot be put in the clear in its own layout without changing a value",
   );
-  const edits = [...values, ...removals(source)];
-  return applyEdits(source.text, [...edits, ...outside(clearCommentEdits(comments), edits)]);
+}
+
+function allComments(source: YamlSource): Edit[] {
+  return commentsOf(source.text).map(({ offset, text }) => ({ start: offset, end: offset, text }));
+}
+
+/** True where the text has exactly these values, and as many comments. */
+function holds(text: string, leaves: readonly ClearLeaf[], comments: number): boolean {
+  const values = leaves.filter(({ type }) => type !== "comment");
+  try {
+    const source = parseYaml(text, { maxBytes: Number.MAX_SAFE_INTEGER });
+    const found = leavesOf(source);
+    if (found.length !== values.length || commentsOf(text).length !== comments) return false;
+    return values.every(({ leaf, type, bytes }, index) => {
+      const other = found[index];
+      if (other === undefined || JSON.stringify(other.path) !== JSON.stringify(leaf.path)) return false;
+      // A number is written as SOPS writes it, which may be another spelling of the same.
+      if (type !== "str") return true;
+      const value = clearValue(source, other);
+      return value.type === "str" && Buffer.from(value.bytes).equals(bytes);
+    });
+  } catch (error) {
+    if (error instanceof SealwardError) return false;
+    throw error;
+  }
 }
 
 /** A comment within what is replaced or removed goes with it. */

@@ -36,10 +36,39 @@ export function rangeOf(node: Node): readonly [number, number] {
 /** Replaces a scalar's text. A block scalar ends with its line break, which stays. */
 export function replaceScalar(source: YamlSource, node: Scalar, text: string): Edit {
   const [start, end] = rangeOf(node);
-  const lineBreaks =
-    node.type?.startsWith("BLOCK") === true ? (/(?:\r?\n[ \t]*)*$/.exec(source.text.slice(start, end))?.[0] ?? "") : "";
+  const lineBreaks = node.type?.startsWith("BLOCK") === true ? trailingBreaks(source.text.slice(start, end)) : "";
   const gap = start === end && !/\s/.test(source.text[start - 1] ?? "") ? " " : "";
   return { start, end, text: gap + text + lineBreaks };
+}
+
+/** The line breaks at the end, without the blanks between them: those would become content of a block text put in front. */
+function trailingBreaks(text: string): string {
+  let start = text.length;
+  while (start > 0 && " \t\r\n".includes(text.charAt(start - 1))) start--;
+  return text.slice(start).replace(/[ \t]/g, "");
+}
+
+/**
+ * True where a block text that ends at `end` would take what follows for its own: something on the same line, or blanks or
+ * a comment on the next lines that stand deeper than the key at column `indent`. Comments are outside every MAC, so an
+ * attacker chooses them.
+ */
+export function wouldSwallow(text: string, end: number, indent: number): boolean {
+  let at = end;
+  if (text[end - 1] !== "\n") {
+    const next = text.indexOf("\n", end);
+    if (text.slice(end, next < 0 ? undefined : next).trim() !== "") return true;
+    at = next < 0 ? text.length : next + 1;
+  }
+  while (at < text.length) {
+    const next = text.indexOf("\n", at);
+    const line = text.slice(at, next < 0 ? undefined : next).replace(/\r$/, "");
+    const content = line.trimStart();
+    if (content === "" ? line !== "" : content.startsWith("#") && line.length - content.length > indent) return true;
+    if (content !== "") return false;
+    at = next < 0 ? text.length : next + 1;
+  }
+  return false;
 }
 
 /** Removes a pair: its lines in a block map, the pair and its comma in a flow map. */

@@ -26,8 +26,10 @@ const maxDepth = 100;
 
 /** Go's reader, and so SOPS', ends a line at a lone CR, NEL, LS or PS: a comment for one reader is a key for the other. */
 const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029\ufffe\uffff]|\r(?!\n)/;
-/** JSON's way to write what lies above U+FFFF; Go's YAML refuses the whole file for it. */
-const surrogateEscape = /(?<!\\)(?:\\\\)*\\(?:u|U0000)[dD][89a-fA-F]/;
+/** Go's YAML refuses the whole file for these: half a character (JSON's way to write what lies above U+FFFF), and `\/`. */
+const foreignEscape = /(?<!\\)(?:\\\\)*\\(?:\/|(?:u|U0000)[dD][89a-fA-F])/;
+/** And for a tab before the first character of a block text. */
+const tabIndent = /^[^\n]*\n(?: *\r?\n)* *\t/;
 
 /** One parsed document and where its parts stand. */
 export class YamlSource {
@@ -199,9 +201,14 @@ function assertUnambiguous(source: YamlSource, document: Document.Parsed): void 
       assertShallow(source, list, path);
     },
     Scalar(_, scalar) {
-      if (scalar.type !== "QUOTE_DOUBLE" || !scalar.range) return;
-      if (surrogateEscape.test(source.text.slice(scalar.range[0], scalar.range[1])))
-        throw source.refusal("not-yaml", "Half a character stands in an escape: write the character itself", scalar);
+      if (!scalar.range || scalar.type === "PLAIN" || scalar.type === "QUOTE_SINGLE") return;
+      const written = source.text.slice(scalar.range[0], scalar.range[1]);
+      const quoted = scalar.type === "QUOTE_DOUBLE";
+      if (!(quoted ? foreignEscape : tabIndent).test(written)) return;
+      const what = quoted
+        ? "An escape stands for half a character or a slash: write the character itself"
+        : "A block text begins with a tab";
+      throw source.refusal("not-yaml", `${what}; SOPS and kubectl do not read it`, scalar);
     },
   });
 }

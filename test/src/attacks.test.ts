@@ -1,5 +1,6 @@
 // Attacks that worked once, each kept as a test. What they have in common: comments, the sops block and seal.yaml are
 // outside every MAC, so whoever can write the repository chooses them.
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   bindSealed,
@@ -8,7 +9,7 @@ import {
   openSealed,
   parseConfig,
   resealEdited,
-  type SealwardError,
+  SealwardError,
   setValue,
 } from "../../src/index.ts";
 import { environment, expectRefusal, mutate, now, sealed } from "../support/sealing.ts";
@@ -59,6 +60,66 @@ describe("an encrypted comment that was moved to a place where comments stay in 
     expect(plainText).toContain(`  # ${secretComment}\n`);
     const changed = await setValue(commented, "URL", Buffer.from("postgres://other"), here, [prod.identity], { now });
     expect(changed.text).toContain(commentLine);
+  });
+});
+
+describe("lines that a repository writer puts behind a value", () => {
+  const sudoers = "root ALL=(ALL) ALL\nbob ALL=(ALL) ALL\n";
+  const file = sealed(
+    prod,
+    `apiVersion: v1
+kind: Secret
+metadata:
+  name: sudo
+  namespace: payments
+stringData:
+  SUDOERS: |
+    root ALL=(ALL) ALL
+    bob ALL=(ALL) ALL
+  OTHER: first-value
+data:
+  BIN: AAECAwQFBgc=
+`,
+  );
+  const line = (key: string) => new RegExp(`^ {2}${key}: .*\n`, "m").exec(file)?.[0] ?? "";
+
+  it("never become part of it, whatever they are", async () => {
+    const blank = fc.stringMatching(/^[ \t]{0,12}$/);
+    const comment = fc.tuple(fc.nat(12), fc.constantFrom("#includedir /tmp/evil", "# note", "#"));
+    const lines = fc.array(
+      fc.oneof(
+        blank,
+        comment.map(([depth, text]) => " ".repeat(depth) + text),
+      ),
+      { maxLength: 4 },
+    );
+    await fc.assert(
+      fc.asyncProperty(lines, fc.constantFrom("SUDOERS", "OTHER", "BIN"), async (added, key) => {
+        const text = mutate(file, line(key), line(key) + added.map((one) => `${one}\n`).join(""));
+        try {
+          const { plainText, data } = await openSealed(text, here, [prod.identity]);
+          expect(Buffer.from(data.get("SUDOERS") ?? "").toString()).toBe(sudoers);
+          expect(plainText).toContain("OTHER: first-value");
+          const set = await setValue(text, "OTHER", Buffer.from("second-value"), here, [prod.identity], { now });
+          const bound = await bindSealed(set.text, { environment: prod.policy, now }, [prod.identity]);
+          const after = await openSealed(bound.text, here, [prod.identity]);
+          expect(Buffer.from(after.data.get("SUDOERS") ?? "").toString()).toBe(sudoers);
+          expect([...(after.data.get("BIN") ?? [])]).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+        } catch (error) {
+          // Tabs in an indentation are not YAML; a refusal is an answer, another value is none.
+          if (!(error instanceof SealwardError)) throw error;
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("a deeper comment after a text of several lines stays a comment through a change of another key", async () => {
+    const text = mutate(file, line("SUDOERS"), `${line("SUDOERS")}      #includedir /tmp/evil\n        \n`);
+    const { plainText } = await openSealed(text, here, [prod.identity]);
+    expect(plainText).toContain(`SUDOERS: ${JSON.stringify(sudoers)}\n      #includedir /tmp/evil\n`);
+    const set = await setValue(text, "OTHER", Buffer.from("second-value"), here, [prod.identity], { now });
+    expect(set.text).toContain(line("SUDOERS"));
   });
 });
 
