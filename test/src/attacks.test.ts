@@ -110,7 +110,7 @@ data:
           if (!(error instanceof SealwardError)) throw error;
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
