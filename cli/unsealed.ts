@@ -8,8 +8,9 @@ export interface Piece {
   readonly lineOffset: number;
 }
 
+// A value has one tag and one anchor at most. The limits keep the search linear where every "kind" begins a chain of them.
 const kindOf = (kinds: string): RegExp =>
-  new RegExp(`\\bkind["']?\\s*:\\s*(?:[!&]\\S+\\s+)*["']?(?:${kinds})(?![\\w-])`, "g");
+  new RegExp(`\\bkind["']?\\s*:\\s*(?:[!&]\\S{1,200}\\s+){0,2}["']?(?:${kinds})(?![\\w-])`, "g");
 const hasValues = /(?:^|[\s{,"'])(?:data|stringData)["']?\s*:/;
 const hasSopsBlock = /(?:^|[{,]\s*)["']?sops["']?\s*:/m;
 
@@ -39,16 +40,16 @@ export function looksBroken(text: string): boolean {
  * Where Secrets with values in the clear begin in one document; lines count from the start of the file.
  * @throws what is wrong with a text that has a sops block and yet cannot be read as a sealed file
  */
-export function unsealedIn({ text, lineOffset }: Piece): readonly { readonly line: number; readonly column: number }[] {
+export function unsealedIn({ text, lineOffset }: Piece): readonly FoundAt[] {
   if (!hasValues.test(text) || isSealed(text)) return [];
   const problem = problemOf(text);
   if (problem !== null && problem.code !== "not-a-secret" && hasSopsBlock.test(text)) throw problem;
   if (problem?.code === "not-yaml" && !looksBroken(text)) return [];
   // Values that Kubernetes or we would refuse are no less in the clear.
-  if (problem?.code !== "not-a-secret") return placesOf(text, kindOf("Secret"), lineOffset).slice(0, 1);
+  if (problem?.code !== "not-a-secret") return firstOf(placesOf(text, kindOf("Secret"), lineOffset));
   if (!kindOf("List|SecretList").test(text)) return [];
-  const items = placesOf(text, kindOf("Secret"), lineOffset);
-  return items.length > 0 ? items : placesOf(text, kindOf("SecretList"), lineOffset).slice(0, 1);
+  const items = [...placesOf(text, kindOf("Secret"), lineOffset)];
+  return items.length > 0 ? items : firstOf(placesOf(text, kindOf("SecretList"), lineOffset));
 }
 
 function problemOf(text: string): SealwardError | null {
@@ -61,9 +62,24 @@ function problemOf(text: string): SealwardError | null {
   }
 }
 
-function placesOf(text: string, pattern: RegExp, lineOffset: number): { line: number; column: number }[] {
-  return [...text.matchAll(pattern)].map(({ index }) => {
-    const before = text.slice(0, index).split("\n");
-    return { line: lineOffset + before.length, column: (before.at(-1) ?? "").length + 1 };
-  });
+interface FoundAt {
+  readonly line: number;
+  readonly column: number;
+}
+
+function* placesOf(text: string, pattern: RegExp, lineOffset: number): Generator<FoundAt> {
+  let line = lineOffset + 1;
+  let lineStart = 0;
+  for (const { index } of text.matchAll(pattern)) {
+    for (let end = text.indexOf("\n", lineStart); end !== -1 && end < index; end = text.indexOf("\n", lineStart)) {
+      line++;
+      lineStart = end + 1;
+    }
+    yield { line, column: index - lineStart + 1 };
+  }
+}
+
+function firstOf(places: Iterable<FoundAt>): readonly FoundAt[] {
+  for (const place of places) return [place];
+  return [];
 }

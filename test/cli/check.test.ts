@@ -224,6 +224,27 @@ describe("nothing stops it", () => {
     expect(stdout + stderr).not.toContain(canary);
   });
 
+  test.each([
+    ["tags behind every kind", `# ${"kind:!x !".repeat(110_000)}`, ""],
+    ["long tags behind every kind", `# ${"kind:!".repeat(170_000)}`, ""],
+    [
+      "a Secret behind comments that name it",
+      `${"# kind: Secret\n".repeat(70_000)}${manifest()}`,
+      "a.yaml:1:3: not-sealed",
+    ],
+    ["a List of many Secrets", `kind: List\nitems:\n${item("a").repeat(9000)}`, "a.yaml:53998:3: not-sealed"],
+  ])(
+    "%s: a megabyte takes no minutes",
+    async (_, text, finding) => {
+      const dir = gitdir({ "a.yaml": text });
+      const start = performance.now();
+      const { code, stdout } = await dir.run(["check"]);
+      expect(performance.now() - start).toBeLessThan(8000);
+      expect([code, stdout]).toEqual([finding === "" ? 0 : 1, expect.stringContaining(finding)]);
+    },
+    300_000,
+  );
+
   test("a deleted file, a broken link, a submodule folder and a name with an escape sequence", async () => {
     const dir = await sealedRepository();
     dir.write("gone.yaml", manifest());
