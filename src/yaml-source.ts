@@ -12,6 +12,7 @@ import {
   type Pair,
   Parser,
   parseAllDocuments,
+  type Scalar,
   visit,
   type YAMLMap,
 } from "yaml";
@@ -26,10 +27,14 @@ const maxDepth = 100;
 
 /** Go's reader, and so SOPS', ends a line at a lone CR, NEL, LS or PS: a comment for one reader is a key for the other. */
 const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029\ufffe\uffff]|\r(?!\n)/;
-/** Go's YAML refuses the whole file for these: half a character (JSON's way to write what lies above U+FFFF), and `\/`. */
+/** Double-quoted text that Go's YAML refuses: half a character (JSON's way to write what lies above U+FFFF), and `\/`. */
 const foreignEscape = /(?<!\\)(?:\\\\)*\\(?:\/|(?:u|U0000)[dD][89a-fA-F])/;
-/** And for a tab before the first character of a block text. */
+/** And what it reads in its own way: an escaped line break before a blank line. */
+const foreignFold = /\\\r?\n[ \t]*\r?\n/;
+/** Block text that it refuses: a tab before the first character. */
 const tabIndent = /^[^\n]*\n(?: *\r?\n)* *\t/;
+/** And that it reads in its own way: nothing but spaces, deeper than the indentation that is stated. */
+const onlySpaces = /^[|>][+-]?[1-9][^\n]*\n\s*$/;
 
 /** One parsed document and where its parts stand. */
 export class YamlSource {
@@ -201,14 +206,9 @@ function assertUnambiguous(source: YamlSource, document: Document.Parsed): void 
       assertShallow(source, list, path);
     },
     Scalar(_, scalar) {
-      if (!scalar.range || scalar.type === "PLAIN" || scalar.type === "QUOTE_SINGLE") return;
-      const written = source.text.slice(scalar.range[0], scalar.range[1]);
-      const quoted = scalar.type === "QUOTE_DOUBLE";
-      if (!(quoted ? foreignEscape : tabIndent).test(written)) return;
-      const what = quoted
-        ? "An escape stands for half a character or a slash: write the character itself"
-        : "A block text begins with a tab";
-      throw source.refusal("not-yaml", `${what}; SOPS and kubectl do not read it`, scalar);
+      const foreign = foreignSpelling(source, scalar);
+      if (foreign !== null)
+        throw source.refusal("not-yaml", `SOPS and kubectl read ${foreign} in another way: write it otherwise`, scalar);
     },
   });
 }
@@ -220,6 +220,18 @@ export function pairsOf(map: { readonly items: readonly unknown[] }): [string, P
 
 export function pairNamed(map: YAMLMap, name: string): Pair | undefined {
   return pairsOf(map).find(([key]) => key === name)?.[1];
+}
+
+/** What in the spelling of a scalar is not the same for Go's readers, or null. */
+function foreignSpelling(source: YamlSource, { range, type }: Scalar): string | null {
+  if (!range || type === "PLAIN" || type === "QUOTE_SINGLE") return null;
+  const written = source.text.slice(range[0], range[1]);
+  if (type === "QUOTE_DOUBLE") {
+    if (foreignEscape.test(written)) return "an escaped slash or half a character";
+    return foreignFold.test(written) ? "an escaped line break before a blank line" : null;
+  }
+  if (tabIndent.test(written)) return "a tab at the beginning of a block text";
+  return onlySpaces.test(written) ? "a block text of spaces" : null;
 }
 
 /** Maps and lists count; the pairs between them, which only maps have, do not. */
