@@ -1,114 +1,70 @@
 // Server-side apply: who owns which field, what an apply merges and removes, and when it conflicts. The algorithm of
-// structured-merge-diff, on whole objects in memory. Knows no storage and no rules of any kind.
+// structured-merge-diff, on whole objects in memory; merge patches need a part of it. Knows no storage and no rules.
+import { isDeepStrictEqual } from "node:util";
 import {
   decodeFields,
   describePath,
   encodeFields,
-  type FieldPath,
   type FieldSet,
-  fieldSetOf,
   itemElement,
   leavesOf,
   ownsUnder,
   removeAt,
 } from "./embedded-fields.ts";
-import {
-  equal,
-  isObject,
-  type JsonObject,
-  type KubeObject,
-  listOf,
-  objectOf,
-  textOf,
-  without,
-} from "./embedded-objects.ts";
+import { type Author, isObject, type JsonObject, type KubeObject, objectOf, without } from "./embedded-objects.ts";
 import { fieldSchema, isAtomicMap, itemSchema, listKeys, type Schema } from "./embedded-schema.ts";
 import { ApiError } from "./embedded-status.ts";
 
-export interface Author {
-  readonly manager: string;
-  readonly operation: "Apply" | "Update";
-  /** "" or "status": the same manager owns apart what it writes to each. */
-  readonly subresource: string;
-  readonly apiVersion: string;
-  readonly time: string;
-}
-
-interface Owner extends Author {
+interface Owner {
+  readonly author: Author;
   readonly fields: FieldSet;
 }
 
-const sameAuthor = (a: Author, b: Author): boolean =>
+const ownersOf = (object: KubeObject | undefined): Owner[] =>
+  (object?.metadata.managedFields ?? []).map(({ fieldsType: _, fieldsV1, ...author }) => ({
+    author,
+    fields: new Set(decodeFields(fieldsV1)),
+  }));
+
+const isBy = (a: Author, b: Author): boolean =>
   a.manager === b.manager && a.operation === b.operation && a.subresource === b.subresource;
 
-function ownersOf(object: JsonObject | undefined): Owner[] {
-  return listOf(objectOf(object?.["metadata"])["managedFields"]).map((entry) => {
-    const { manager, operation, apiVersion, time, fieldsV1, subresource } = objectOf(entry);
-    return {
-      manager: textOf(manager),
-      operation: operation === "Apply" ? "Apply" : "Update",
-      subresource: textOf(subresource),
-      apiVersion: textOf(apiVersion),
-      time: textOf(time),
-      fields: decodeFields(objectOf(fieldsV1)),
-    };
+/** What the author owns so far. */
+const fieldsOf = (live: KubeObject | undefined, author: Author): FieldSet =>
+  ownersOf(live).find((owner) => isBy(owner.author, author))?.fields ?? new Set();
+
+const minus = (set: FieldSet, ...others: readonly FieldSet[]): FieldSet =>
+  new Set([...set].filter((field) => !others.some((other) => other.has(field))));
+
+/** The object with managedFields to match: `by` owns its fields, and nobody else what it took. */
+function withOwners(object: KubeObject, live: KubeObject | undefined, by: Owner, taken: FieldSet[]): KubeObject {
+  const isOwn = ({ author }: Owner): boolean => isBy(author, by.author);
+  const owners = ownersOf(live).map((owner) => {
+    // The time of an unchanged set stays, or writing the same again would be a change.
+    if (isOwn(owner)) return isDeepStrictEqual(owner.fields, by.fields) ? owner : by;
+    return { ...owner, fields: minus(owner.fields, ...taken) };
   });
-}
-
-function encodeOwner({ manager, operation, apiVersion, time, fields, subresource }: Owner): JsonObject {
-  const entry = { manager, operation, apiVersion, time, fieldsType: "FieldsV1", fieldsV1: encodeFields(fields) };
-  return subresource === "" ? entry : { ...entry, subresource };
-}
-
-function withOwners(object: KubeObject, owners: readonly Owner[]): KubeObject {
-  const managedFields = owners
+  const managedFields = (owners.some(isOwn) ? owners : [...owners, by])
     .filter(({ fields }) => fields.size > 0)
-    .sort(
-      (a, b) =>
-        a.operation.localeCompare(b.operation) || a.time.localeCompare(b.time) || a.manager.localeCompare(b.manager),
-    )
-    .map(encodeOwner);
+    .map(({ author, fields }) => ({ ...author, fieldsType: "FieldsV1" as const, fieldsV1: encodeFields(fields) }));
   const metadata = without(object.metadata, "managedFields");
   return { ...object, metadata: managedFields.length === 0 ? metadata : { ...metadata, managedFields } };
 }
 
-interface Difference {
-  readonly changed: FieldSet;
-  readonly removed: FieldSet;
+/** Fields that are new or have another value, and fields that are there no more. */
+function differenceOf(before: KubeObject | undefined, after: KubeObject, schema: Schema): [FieldSet, FieldSet] {
+  const [old, current] = [leavesOf(before ?? {}, schema), leavesOf(after, schema)];
+  const isChanged = (field: string): boolean =>
+    !old.has(field) || !isDeepStrictEqual(old.get(field), current.get(field));
+  const removed = [...old.keys()].filter((field) => !current.has(field));
+  return [new Set([...current.keys()].filter(isChanged)), new Set(removed)];
 }
-
-function differenceOf(before: JsonObject | undefined, after: JsonObject, schema: Schema): Difference {
-  const old = leavesOf(before ?? {}, schema);
-  const current = leavesOf(after, schema);
-  const changed = [...current].filter(([text, leaf]) => !old.has(text) || !equal(old.get(text)?.value, leaf.value));
-  const removed = [...old].filter(([text]) => !current.has(text));
-  return {
-    changed: fieldSetOf(changed.map(([, leaf]) => leaf)),
-    removed: fieldSetOf(removed.map(([, leaf]) => leaf)),
-  };
-}
-
-const minus = (set: FieldSet, ...others: readonly FieldSet[]): FieldSet =>
-  new Map([...set].filter(([text]) => !others.some((other) => other.has(text))));
 
 /** The object with managedFields as they are after an ordinary write: who changes a field owns it, alone. */
-export function trackUpdate(
-  live: KubeObject | undefined,
-  next: KubeObject,
-  schema: Schema,
-  author: Author,
-): KubeObject {
-  const { changed, removed } = differenceOf(live, next, schema);
-  const owners = ownersOf(live);
-  const own = owners.find((owner) => sameAuthor(owner, author));
-  const others = owners
-    .filter((owner) => owner !== own)
-    .map((owner) => ({ ...owner, fields: minus(owner.fields, changed, removed) }));
-  const fields = new Map([...minus(own?.fields ?? new Map(), removed), ...changed]);
-  // An unchanged set keeps its time, or writing the same again would be a change.
-  const time =
-    own !== undefined && equal([...own.fields.keys()].sort(), [...fields.keys()].sort()) ? own.time : author.time;
-  return withOwners(next, [...others, { ...author, time, fields }]);
+export function trackUpdate(live: KubeObject | undefined, next: KubeObject, schema: Schema, by: Author): KubeObject {
+  const [changed, removed] = differenceOf(live, next, schema);
+  const fields = new Set([...minus(fieldsOf(live, by), removed), ...changed]);
+  return withOwners(next, live, { author: by, fields }, [changed, removed]);
 }
 
 function mergeLists(live: readonly unknown[], config: readonly unknown[], schema: Schema): unknown[] {
@@ -132,66 +88,42 @@ function merge(live: unknown, config: unknown, schema: Schema): unknown {
   return config;
 }
 
-function removeAbandoned(
-  merged: JsonObject,
-  abandoned: FieldSet,
-  owners: readonly Owner[],
-  schema: Schema,
-): JsonObject {
-  const ownedByAnyone = (path: FieldPath): boolean => owners.some(({ fields }) => ownsUnder(fields, path));
-  let left: unknown = merged;
-  // Whole items first: without the fields that name it, an item could no longer be found.
-  for (const path of [...abandoned.values()].sort((a, b) => a.length - b.length)) {
-    if (!ownedByAnyone(path)) left = removeAt(left, path, schema);
-  }
-  return objectOf(left);
-}
+/** JSON Merge Patch: objects are merged, lists replaced. The nulls that remove something are left for the decoder. */
+export const mergePatch = (live: KubeObject, patch: unknown): unknown => merge(live, patch, {});
 
-function conflictError(conflicts: readonly { owner: Owner; fields: FieldSet }[]): ApiError {
-  const causes = conflicts.flatMap(({ owner, fields }) =>
-    [...fields.values()].map((path) => ({
-      reason: "FieldManagerConflict",
-      message: `conflict with "${owner.manager}"${owner.operation === "Apply" ? "" : ` using ${owner.apiVersion}`}`,
-      field: describePath(path),
-    })),
-  );
+function conflictError(conflicts: readonly { author: Author; field: string }[]): ApiError {
+  const causes = conflicts.map(({ author: { manager, operation, apiVersion }, field }) => ({
+    reason: "FieldManagerConflict",
+    message: `conflict with "${manager}"${operation === "Apply" ? "" : ` using ${apiVersion}`}`,
+    field: describePath(field),
+  }));
   const said = causes.map(({ message, field }) => `${message}: ${field}`).join(", ");
-  const message = `Apply failed with ${causes.length} conflict${causes.length === 1 ? "" : "s"}: ${said}`;
-  return new ApiError(409, "Conflict", message, { causes });
+  return new ApiError(409, "Conflict", `Apply failed with conflicts: ${said}`, { causes });
 }
 
 /** The live object (or none) with the configuration applied, and managedFields to match. Throws the 409 of a conflict. */
 export function applyConfiguration(
   live: KubeObject | undefined,
   config: KubeObject,
-  options: { readonly schema: Schema; readonly author: Author; readonly force: boolean },
+  { schema, author, force }: { readonly schema: Schema; readonly author: Author; readonly force: boolean },
 ): KubeObject {
-  const { schema, author, force } = options;
-  const owners = ownersOf(live);
-  const previous = owners.find((owner) => sameAuthor(owner, author));
-  const others = owners.filter((owner) => owner !== previous);
-  const fields = fieldSetOf(leavesOf(config, schema).values());
-  const time =
-    previous !== undefined && equal([...previous.fields.keys()].sort(), [...fields.keys()].sort())
-      ? previous.time
-      : author.time;
-  const own: Owner = { ...author, time, fields };
+  const others = ownersOf(live).filter((owner) => !isBy(owner.author, author));
+  const fields: FieldSet = new Set(leavesOf(config, schema).keys());
 
-  const merged = objectOf(merge(live ?? {}, config, schema));
-  const abandoned = minus(previous?.fields ?? new Map(), fields);
-  const result = removeAbandoned(merged, abandoned, [...others, own], schema);
-  const { changed, removed } = differenceOf(live, result, schema);
+  let merged = objectOf(merge(live ?? {}, config, schema));
+  // Whole items first: without the fields that name it, an item could no longer be found.
+  const abandoned = [...minus(fieldsOf(live, author), fields)].sort((a, b) => a.length - b.length);
+  for (const field of abandoned) {
+    if (![fields, ...others.map((owner) => owner.fields)].some((owned) => ownsUnder(owned, field)))
+      merged = removeAt(merged, field, schema);
+  }
+  const metadata = { ...config.metadata, ...objectOf(merged["metadata"]) };
+  const object: KubeObject = { ...merged, apiVersion: config.apiVersion, kind: config.kind, metadata };
 
-  const conflicts = others
-    .map((owner) => ({ owner, fields: new Map([...owner.fields].filter(([text]) => changed.has(text))) }))
-    .filter((found) => found.fields.size > 0);
+  const [changed, removed] = differenceOf(live, object, schema);
+  const conflicts = others.flatMap((owner) =>
+    [...owner.fields].filter((field) => changed.has(field)).map((field) => ({ author: owner.author, field })),
+  );
   if (conflicts.length > 0 && !force) throw conflictError(conflicts);
-  const left = others.map((owner) => ({ ...owner, fields: minus(owner.fields, changed, removed) }));
-  const object: KubeObject = {
-    ...result,
-    apiVersion: config.apiVersion,
-    kind: config.kind,
-    metadata: { ...config.metadata, ...objectOf(result["metadata"]), name: config.metadata.name },
-  };
-  return withOwners(object, [...left, own]);
+  return withOwners(object, live, { author, fields }, [changed, removed]);
 }

@@ -5,59 +5,43 @@ import { type JsonObject, type KubeObject, listOf, objectOf, stringsOf, textOf }
 import type { Access } from "./embedded-requests.ts";
 import type { Store } from "./embedded-store.ts";
 
-export interface User {
-  readonly name: string;
-  readonly groups: readonly string[];
-}
+/** A ServiceAccount that asks, or the admin. */
+export type User = "admin" | { readonly namespace: string; readonly name: string };
 
-interface Issued {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly expires: number;
-}
-
-const rbac = "rbac.authorization.k8s.io";
+const rbac = "rbac.authorization.k8s.io/v1";
+const newToken = (): string => randomBytes(24).toString("base64url");
 
 export class Identities {
-  readonly adminToken: string = randomBytes(24).toString("base64url");
-  readonly #issued = new Map<string, Issued>();
+  readonly adminToken: string = newToken();
+  readonly #issued = new Map<string, KubeObject>();
   readonly #store: Store;
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  issue(account: KubeObject, expires: number): string {
-    const token = randomBytes(24).toString("base64url");
-    const { name, namespace = "", uid } = account.metadata;
-    this.#issued.set(token, { name, namespace, uid, expires });
+  /** A token for the ServiceAccount, which does not expire. */
+  issue(account: KubeObject): string {
+    const token = newToken();
+    this.#issued.set(token, account);
     return token;
   }
 
-  /** Nobody, for a token that is unknown, has expired, or whose ServiceAccount is no longer the one it was made for. */
-  userOf(authorization: string | undefined, now: number): User | undefined {
+  /** Nobody, for a token that is unknown, or whose ServiceAccount is no longer the one it was made for. */
+  userOf(authorization: string | undefined): User | undefined {
     const token = /^Bearer (.+)$/.exec(authorization ?? "")?.[1] ?? "";
-    if (token === this.adminToken) return { name: "admin", groups: ["system:masters", "system:authenticated"] };
-    const issued = this.#issued.get(token);
-    if (issued === undefined || issued.expires <= now) return undefined;
-    const { namespace, name, uid } = issued;
-    if (this.#store.get("serviceaccounts", namespace, name)?.metadata.uid !== uid) return undefined;
-    const groups = ["system:serviceaccounts", `system:serviceaccounts:${namespace}`, "system:authenticated"];
-    return { name: `system:serviceaccount:${namespace}:${name}`, groups };
+    if (token === this.adminToken) return "admin";
+    const { name, namespace = "", uid } = this.#issued.get(token)?.metadata ?? { name: "", uid: "" };
+    const account = this.#store.get("v1/serviceaccounts", namespace, name);
+    return account !== undefined && account.metadata.uid === uid ? { namespace, name } : undefined;
   }
 
   allows(user: User, access: Access): boolean {
-    if (user.groups.includes("system:masters")) return true;
-    return this.#rulesFor(user, access.namespace).some((rule) => ruleAllows(rule, access));
-  }
-
-  #rulesFor(user: User, namespace: string): JsonObject[] {
-    const everywhere = this.#store.list(`clusterrolebindings.${rbac}`);
-    const here = namespace === "" ? [] : this.#store.list(`rolebindings.${rbac}`, namespace);
-    return [...everywhere, ...here]
-      .filter((binding) => binds(binding, user))
-      .flatMap((binding) => this.#rulesOf(binding));
+    if (user === "admin") return true;
+    const everywhere = this.#store.list(`${rbac}/clusterrolebindings`);
+    const here = access.namespace === "" ? [] : this.#store.list(`${rbac}/rolebindings`, access.namespace);
+    const bindings = [...everywhere, ...here].filter((binding) => binds(binding, user));
+    return bindings.flatMap((binding) => this.#rulesOf(binding)).some((rule) => ruleAllows(rule, access));
   }
 
   #rulesOf(binding: KubeObject): JsonObject[] {
@@ -65,32 +49,31 @@ export class Identities {
     const name = textOf(role["name"]);
     const found =
       role["kind"] === "Role"
-        ? this.#store.get(`roles.${rbac}`, binding.metadata.namespace, name)
-        : this.#store.get(`clusterroles.${rbac}`, undefined, name);
+        ? this.#store.get(`${rbac}/roles`, binding.metadata.namespace, name)
+        : this.#store.get(`${rbac}/clusterroles`, undefined, name);
     return listOf(found?.["rules"]).map(objectOf);
   }
 }
 
-function binds(binding: KubeObject, user: User): boolean {
-  return listOf(binding["subjects"])
-    .map(objectOf)
-    .some((subject) => {
-      if (subject["kind"] === "Group") return user.groups.includes(textOf(subject["name"]));
-      if (subject["kind"] === "User") return user.name === subject["name"];
-      const namespace = textOf(subject["namespace"]) || binding.metadata.namespace;
-      return user.name === `system:serviceaccount:${namespace}:${textOf(subject["name"])}`;
-    });
+/** Only ServiceAccounts are bound here, no groups. */
+function binds(binding: KubeObject, user: Exclude<User, "admin">): boolean {
+  const subjects = listOf(binding["subjects"]).map(objectOf);
+  return subjects.some(
+    ({ kind, name, namespace }) =>
+      kind === "ServiceAccount" &&
+      name === user.name &&
+      (textOf(namespace) || binding.metadata.namespace) === user.namespace,
+  );
 }
 
 function ruleAllows(rule: JsonObject, { verb, group, resource, subresource, name }: Access): boolean {
-  const has = (field: string, ...values: readonly string[]): boolean =>
-    stringsOf(rule[field]).some((item) => item === "*" || values.includes(item));
-  const path = subresource === "" ? resource : `${resource}/${subresource}`;
+  const has = (field: string, value: string): boolean =>
+    stringsOf(rule[field]).some((item) => item === "*" || item === value);
   const names = stringsOf(rule["resourceNames"]);
   return (
     has("verbs", verb) &&
     has("apiGroups", group) &&
-    has("resources", path, ...(subresource === "" ? [] : [`*/${subresource}`])) &&
+    has("resources", subresource === "" ? resource : `${resource}/${subresource}`) &&
     (names.length === 0 || names.includes(name))
   );
 }

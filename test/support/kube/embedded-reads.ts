@@ -1,24 +1,19 @@
-// The lists of the embedded API server: pages as of one moment, and the forms objects are shown in (whole, or metadata
-// only). Knows no HTTP beyond the value of the Accept header.
+// The reads of the embedded API server: lists in pages as of one moment, watches from a resourceVersion on with bookmarks,
+// and the forms objects are shown in (whole, or metadata only). Knows no permissions; it is told what to read.
+import type { ServerResponse } from "node:http";
 import type { Kind } from "./embedded-kinds.ts";
-import type { JsonObject, KubeObject } from "./embedded-objects.ts";
-import type { Matches } from "./embedded-selectors.ts";
-import { ApiError, badRequest, expired } from "./embedded-status.ts";
-import type { Store } from "./embedded-store.ts";
+import { type JsonObject, type KubeObject, without } from "./embedded-objects.ts";
+import { expired } from "./embedded-status.ts";
+import type { Change, Store } from "./embedded-store.ts";
 
-export type View = (object: KubeObject) => JsonObject;
-
-export interface ListRequest {
+interface ListRequest {
   readonly kind: Kind;
   readonly namespace: string | undefined;
-  readonly matches: Matches;
   /** 0: no limit. */
   readonly limit: number;
   /** "" for the first page. */
   readonly continueToken: string;
-  /** Selectors make the number of remaining items unknown. */
-  readonly selective: boolean;
-  readonly metadataOnly: boolean;
+  readonly accept: string | undefined;
 }
 
 interface Rest {
@@ -27,13 +22,12 @@ interface Rest {
 }
 
 const partial = { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1" };
-const maxOpenLists = 200;
 
-export const wantsMetadataOnly = (accept = ""): boolean => /;as=PartialObjectMetadata(List)?\b/.test(accept);
+const wantsMetadataOnly = (accept = ""): boolean => /;as=PartialObjectMetadata(List)?\b/.test(accept);
 
-/** What an object is shown as; of nothing but metadata when only that is wanted. */
-export function viewFor({ kind, apiVersion }: Kind, metadataOnly: boolean): View {
-  return metadataOnly ? ({ metadata }) => ({ ...partial, metadata }) : (object) => ({ ...object, apiVersion, kind });
+/** What an object is shown as; nothing but its metadata when only that is wanted. */
+export function viewOf(object: KubeObject, accept: string | undefined): JsonObject {
+  return wantsMetadataOnly(accept) ? { ...partial, metadata: object.metadata } : object;
 }
 
 export class Lists {
@@ -46,37 +40,31 @@ export class Lists {
     this.#store = store;
   }
 
+  /** Lists that were read in part cannot be read on. */
   forget(): void {
     this.#rests.clear();
   }
 
-  list(request: ListRequest): JsonObject {
-    const { kind, metadataOnly, limit, selective } = request;
-    const { version, objects } = this.#start(request);
+  list({ kind, namespace, limit, continueToken, accept }: ListRequest): JsonObject {
+    const whole = { version: this.#store.version, objects: this.#store.list(kind.storage, namespace) };
+    const { version, objects } = continueToken === "" ? whole : this.#rest(continueToken);
     const page = limit > 0 ? objects.slice(0, limit) : objects;
-    const rest = objects.slice(page.length);
-    const more = rest.length === 0 ? {} : { continue: this.#keep({ version, objects: rest }) };
-    const remaining = rest.length === 0 || selective ? {} : { remainingItemCount: rest.length };
-    const view = viewFor(kind, metadataOnly);
+    const rest = { version, objects: objects.slice(page.length) };
+    const more = rest.objects.length === 0 ? {} : { continue: this.#keep(rest) };
+    const shown = wantsMetadataOnly(accept) ? partial : kind;
     // The typed lists of built-in kinds do not repeat apiVersion and kind in their items.
-    const bare = ({ apiVersion: _version, kind: _kind, ...content }: KubeObject): JsonObject => content;
-    const shown = metadataOnly ? partial : kind;
+    const isBare = shown === kind && !kind.custom;
     return {
       kind: `${shown.kind}List`,
       apiVersion: shown.apiVersion,
-      metadata: { resourceVersion: String(version), ...more, ...remaining },
-      items: page.map(kind.custom || metadataOnly ? view : bare),
+      metadata: { resourceVersion: String(version), ...more },
+      items: page.map((object) => (isBare ? without(object, "apiVersion", "kind") : viewOf(object, accept))),
     };
   }
 
-  #start({ kind, namespace, matches, continueToken }: ListRequest): Rest {
-    if (continueToken === "") {
-      return { version: this.#store.version, objects: this.#store.list(kind.storage, namespace).filter(matches) };
-    }
-    if (!/^\d+-\d+$/.test(continueToken)) throw badRequest("continue key is not valid");
-    const rest = this.#rests.get(continueToken);
-    if (rest === undefined)
-      throw expired("The provided continue parameter is too old to display a consistent list result.");
+  #rest(token: string): Rest {
+    const rest = this.#rests.get(token);
+    if (rest === undefined) throw expired("The continue parameter is too old to display a consistent list result.");
     return rest;
   }
 
@@ -84,14 +72,53 @@ export class Lists {
     this.#started += 1;
     const token = `${rest.version}-${this.#started}`;
     this.#rests.set(token, rest);
-    for (const oldest of [...this.#rests.keys()].slice(0, -maxOpenLists)) this.#rests.delete(oldest);
     return token;
   }
 }
 
-export function assertNotFuture(store: Store, resourceVersion: string): void {
-  if (!/^\d*$/.test(resourceVersion)) throw badRequest(`invalid resource version "${resourceVersion}"`);
-  if (Number(resourceVersion) <= store.version) return;
-  const message = `Too large resource version: ${resourceVersion}, current: ${store.version}`;
-  throw new ApiError(504, "Timeout", message, { causes: [{ reason: "ResourceVersionTooLarge", message }] });
+interface WatchRequest {
+  readonly kind: Kind;
+  readonly namespace: string | undefined;
+  readonly accept: string | undefined;
+  readonly version: number;
+  readonly bookmarks: boolean;
+  readonly timeoutSeconds: number;
+}
+
+const bookmarkEveryMs = 1000;
+
+/** Answers with a watch, which ends by itself: by time, or when the client goes. */
+export function serveWatch(response: ServerResponse, store: Store, request: WatchRequest): void {
+  const { kind, namespace, accept, version } = request;
+  response.writeHead(200, { "content-type": "application/json" });
+  response.flushHeaders();
+  const write = (type: string, object: JsonObject): void => {
+    response.write(`${JSON.stringify({ type, object })}\n`);
+  };
+  const send = (type: string, object: KubeObject): void => write(type, viewOf(object, accept));
+  const past = store.since(kind.storage, version);
+  if (past === undefined) {
+    // The stream has begun, so a real server says it there and not by the HTTP status.
+    write("ERROR", expired(`too old resource version: ${version}`).status);
+    response.end();
+    return;
+  }
+  const hear = ({ storage, type, object }: Change): void => {
+    const isMeant = storage === kind.storage && (namespace === undefined || object.metadata.namespace === namespace);
+    if (isMeant) send(type, object);
+  };
+  for (const change of past) hear(change);
+
+  const unsubscribe = store.subscribe(hear);
+  const mark = (): void => {
+    const metadata = { name: "", uid: "", creationTimestamp: "", resourceVersion: String(store.version) };
+    send("BOOKMARK", { apiVersion: kind.apiVersion, kind: kind.kind, metadata });
+  };
+  const bookmarks = request.bookmarks ? setInterval(mark, bookmarkEveryMs) : undefined;
+  const timeout = setTimeout(() => response.end(), request.timeoutSeconds * 1000);
+  response.on("close", () => {
+    unsubscribe();
+    clearInterval(bookmarks);
+    clearTimeout(timeout);
+  });
 }

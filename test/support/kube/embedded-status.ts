@@ -2,13 +2,14 @@
 // Knows no kinds beyond the names it is given, and nothing of how they got there.
 import type { JsonObject } from "./embedded-objects.ts";
 
+/** Never repeats the value that is wrong: it may be a secret. */
 export interface Cause {
   readonly reason: string;
   readonly message: string;
   readonly field: string;
 }
 
-/** The name by which most errors speak of a resource. */
+/** What an error is about. */
 interface Resource {
   readonly group: string;
   readonly plural: string;
@@ -16,79 +17,43 @@ interface Resource {
 
 export class ApiError extends Error {
   readonly code: number;
-  readonly reason: string;
-  readonly details: JsonObject | undefined;
+  /** The body of the answer. */
+  readonly status: JsonObject;
 
   constructor(code: number, reason: string, message: string, details?: JsonObject) {
     super(message);
-    this.name = "ApiError";
     this.code = code;
-    this.reason = reason;
-    this.details = details;
-  }
-
-  toStatus(): JsonObject {
-    const { code, reason, message, details } = this;
-    return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, details, code };
+    this.status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, details, code };
   }
 }
 
-const qualified = (name: string, group: string): string => (group === "" ? name : `${name}.${group}`);
-const detailsOf = (kind: string, group: string, name: string): JsonObject => ({
-  ...(name === "" ? {} : { name }),
-  ...(group === "" ? {} : { group }),
-  kind,
-});
-const aboutResource = (
-  code: number,
-  reason: string,
-  { group, plural }: Resource,
-  name: string,
-  says: (subject: string) => string,
-): ApiError => {
-  const subject = name === "" ? qualified(plural, group) : `${qualified(plural, group)} "${name}"`;
-  return new ApiError(code, reason, says(subject), detailsOf(plural, group, name));
-};
+function about(code: number, reason: string, { group, plural }: Resource, name: string, why: string): ApiError {
+  const resource = group === "" ? plural : `${plural}.${group}`;
+  return new ApiError(code, reason, `${resource} "${name}" ${why}`, { name, group, kind: plural });
+}
 
 export const badRequest = (message: string): ApiError => new ApiError(400, "BadRequest", message);
 export const unauthorized = (): ApiError => new ApiError(401, "Unauthorized", "Unauthorized");
-
-export function forbidden(resource: Resource, name: string, why: string, causes?: readonly Cause[]): ApiError {
-  const { code, reason, message, details } = aboutResource(
-    403,
-    "Forbidden",
-    resource,
-    name,
-    (it) => `${it} is forbidden: ${why}`,
-  );
-  return new ApiError(code, reason, message, { ...details, causes });
-}
-
+export const forbidden = (resource: Resource, name: string, why: string): ApiError =>
+  about(403, "Forbidden", resource, name, `is forbidden: ${why}`);
 export const notFound = (resource: Resource, name: string): ApiError =>
-  aboutResource(404, "NotFound", resource, name, (it) => `${it} not found`);
+  about(404, "NotFound", resource, name, "not found");
 export const noSuchPath = (): ApiError =>
   new ApiError(404, "NotFound", "the server could not find the requested resource");
 export const methodNotAllowed = (): ApiError =>
   new ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
 export const alreadyExists = (resource: Resource, name: string): ApiError =>
-  aboutResource(409, "AlreadyExists", resource, name, (it) => `${it} already exists`);
+  about(409, "AlreadyExists", resource, name, "already exists");
 export const conflict = (resource: Resource, name: string, why: string): ApiError =>
-  aboutResource(409, "Conflict", resource, name, (it) => `Operation cannot be fulfilled on ${it}: ${why}`);
+  about(409, "Conflict", resource, name, `cannot be changed: ${why}`);
 export const expired = (message: string): ApiError => new ApiError(410, "Expired", message);
 
-export function invalid(
-  { group, kind }: { group: string; kind: string },
-  name: string,
-  causes: readonly Cause[],
-): ApiError {
-  const said = causes.map((cause) => `${cause.field}: ${cause.message}`);
-  const list = said.length === 1 ? said[0] : `[${said.join(", ")}]`;
-  const details = { ...detailsOf(kind, group, name), causes };
-  return new ApiError(422, "Invalid", `${qualified(kind, group)} "${name}" is invalid: ${list}`, details);
+export function invalid({ group, kind }: { group: string; kind: string }, name: string, causes: Cause[]): ApiError {
+  const said = causes.map(({ field, message }) => `${field}: ${message}`).join(", ");
+  return new ApiError(422, "Invalid", `${kind} "${name}" is invalid: ${said}`, { name, group, kind, causes });
 }
 
 export const required = (field: string): Cause => ({ reason: "FieldValueRequired", message: "Required value", field });
-/** The value itself is never repeated: it may be a secret. */
 export const invalidValue = (field: string, why: string): Cause => ({
   reason: "FieldValueInvalid",
   message: `Invalid value: ${why}`,
@@ -97,10 +62,5 @@ export const invalidValue = (field: string, why: string): Cause => ({
 export const tooLong = (field: string, max: number): Cause => ({
   reason: "FieldValueTooLong",
   message: `Too long: may not be longer than ${max}`,
-  field,
-});
-export const forbiddenField = (field: string, why: string): Cause => ({
-  reason: "FieldValueForbidden",
-  message: `Forbidden: ${why}`,
   field,
 });

@@ -11,22 +11,17 @@ import {
 } from "./cluster-client.ts";
 import { EmbeddedServer } from "./embedded-server.ts";
 
-export interface EmbeddedCluster extends TestCluster {
-  readonly kind: "embedded";
-  /** What only an embedded server can be told and asked: stop(), start(), dropWatches(), compact(), goneAs, requests. */
-  readonly controls: EmbeddedServer;
-}
-
-export async function startEmbedded(options: { now?: () => Date } = {}): Promise<EmbeddedCluster> {
-  const controls = new EmbeddedServer(options.now ?? (() => new Date()));
-  await controls.start();
+export async function startEmbedded(): Promise<TestCluster> {
+  const server = new EmbeddedServer();
+  await server.start();
   const folder = await temporaryFolder("embedded-kube-");
-  const admin: Connection = { server: controls.url, token: controls.identities.adminToken };
+  const admin: Connection = { server: server.url, token: server.adminToken };
+  for (const name of ["default", "kube-system"])
+    await applyYaml(admin, JSON.stringify({ apiVersion: "v1", kind: "Namespace", metadata: { name } }));
   let written = 0;
   return {
     kind: "embedded",
-    server: controls.url,
-    controls,
+    server: server.url,
     adminKubeconfig: await writeKubeconfig(folder.path, "admin", admin),
     kubeconfigFor: async (account) => {
       written += 1;
@@ -37,12 +32,12 @@ export async function startEmbedded(options: { now?: () => Date } = {}): Promise
     apply: (text, { namespace } = {}) => applyYaml(admin, text, namespace),
     waitFor,
     restart: async () => {
-      await controls.stop();
-      await controls.start();
+      await server.stop();
+      await server.start();
     },
-    compact: async () => controls.compact(),
+    compact: async () => server.compact(),
     stop: async () => {
-      await controls.stop();
+      await server.stop();
       folder.remove();
     },
   };
