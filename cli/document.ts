@@ -46,14 +46,15 @@ export function withContent(document: Document, content: string): string {
   return document.carrier === null ? content : rewrapBoundSecret(document.text, content);
 }
 
-/** FILE for commands that change it in place, which stdin cannot be. */
-export function changeableFile(file: string, command: string): string {
-  if (file === "-")
+/** As readDocument, for FILE that is changed in place, which neither stdin nor a pipe can be. */
+export async function readChangeable(io: Io, file: string): Promise<Document & { readonly path: string }> {
+  const path = resolve(io.cwd, file);
+  if (file === "-" || (await io.fs.kind(path)) === "other")
     throw new UsageError(
-      `Cannot ${command} stdin: the command changes a file in place`,
-      `name the file: \`seal ${command} FILE\``,
+      `Cannot change ${file === "-" ? "stdin" : file} in place: it is no regular file`,
+      "name the file itself",
     );
-  return file;
+  return { ...documentOf(await readText(io, file), file, path), path };
 }
 
 export async function readText(io: Io, file: string): Promise<string> {

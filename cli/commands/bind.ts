@@ -1,7 +1,7 @@
 // seal bind: gives a file a binding for what it is now. Only someone who can open it can do this, and never for another
 // environment than the one every source names.
 import { bindSealed, type Scope } from "../../src/index.ts";
-import { changeableFile, readDocument, withContent } from "../document.ts";
+import { readChangeable, withContent } from "../document.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
@@ -17,7 +17,7 @@ export interface BindOptions {
 }
 
 export async function bind(io: Io, file: string, options: BindOptions): Promise<void> {
-  const document = await readDocument(io, changeableFile(file, "bind"));
+  const document = await readChangeable(io, file);
   const found = await requireExpectation(io, document, options);
   await assertMayWrite(io, document, options, found.environment.name);
   const { text, info, changes } = await withIdentities(io, { ...options, ...found }, (identities) =>

@@ -1,7 +1,7 @@
 // seal edit: opens a sealed file in an editor and seals what changed. On a mistake the person may correct it; the file
 // on disk is touched only once everything is right.
 import { openSealed, resealEdited, SealwardError } from "../../src/index.ts";
-import { changeableFile, readDocument, readText, withContent } from "../document.ts";
+import { readChangeable, readText, withContent } from "../document.ts";
 import { editText } from "../editor.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
@@ -15,7 +15,7 @@ export interface EditOptions {
 }
 
 export async function edit(io: Io, file: string, options: EditOptions): Promise<void> {
-  const document = await readDocument(io, changeableFile(file, "edit"));
+  const document = await readChangeable(io, file);
   const found = await requireExpectation(io, document, options);
   await withIdentities(io, { ...options, ...found }, async (identities) => {
     const opened = await openSealed(document.content, found.expectation, identities, document.name);

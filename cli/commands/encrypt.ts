@@ -1,6 +1,6 @@
 // seal encrypt: a plain manifest becomes a sealed file of one environment. The recipients come from seal.yaml alone.
 import { readManifest, type Scope, SealwardError, sealManifest, wrapDocument } from "../../src/index.ts";
-import { readDocument } from "../document.ts";
+import { readChangeable, readDocument } from "../document.ts";
 import { configMissing, findGoverning, type Governed } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { assertMayWrite, deliver } from "../output.ts";
@@ -18,7 +18,7 @@ export interface EncryptOptions {
 
 export async function encrypt(io: Io, file: string | undefined, options: EncryptOptions): Promise<void> {
   assertOneDestination(file, options);
-  const document = await readDocument(io, file);
+  const document = await (options.inPlace && file !== undefined ? readChangeable(io, file) : readDocument(io, file));
   if (document.carrier !== null) throw alreadySealed(document.name);
   const manifest = readManifest(document.text, document.name);
   // Before the environment: the advice for a sealed file does not depend on where it belongs.

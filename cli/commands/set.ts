@@ -2,7 +2,7 @@
 // machine and the shell's history would see it. The bytes are taken as they are.
 import { resolve } from "node:path";
 import { setValue } from "../../src/index.ts";
-import { changeableFile, readDocument, withContent } from "../document.ts";
+import { readChangeable, withContent } from "../document.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
@@ -25,7 +25,7 @@ export async function set(io: Io, file: string, key: string, options: SetOptions
       "pipe the value in: `seal set FILE KEY < VALUE_FILE`",
     );
   }
-  const document = await readDocument(io, changeableFile(file, "set"));
+  const document = await readChangeable(io, file);
   const found = await requireExpectation(io, document, options);
   const value = await readValue(io, options);
   const { text } = await withIdentities(io, { ...options, ...found }, (identities) =>

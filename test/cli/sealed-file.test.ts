@@ -1,4 +1,5 @@
 // The commands that take a sealed file: decrypt, edit, set, bind, wrap. Each changes what it says and nothing else.
+import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -248,6 +249,27 @@ describe("wrap", () => {
     const { code, stderr } = await dir.run(["wrap"], { stdin: manifest() });
     expect([code, stderr]).toEqual([3, expect.stringContaining("(not-sealed)")]);
   });
+});
+
+test.each([
+  ["set", ["set"], ["PASSWORD"]],
+  ["edit", ["edit"], []],
+  ["bind", ["bind"], []],
+  ["encrypt -i", ["encrypt", "-i"], []],
+])("%s refuses a pipe, which it would replace by a file", async (_, command, more) => {
+  const dir = await sealedRepository();
+  const pipe = join(dir.path, "deploy/prod/pipe.yaml");
+  spawnSync("mkfifo", [pipe]);
+  dir.write("given", command[0] === "encrypt" ? manifest() : dir.read(prod));
+  const writer = spawn("sh", ["-c", 'exec cat "$0" > "$1"', join(dir.path, "given"), pipe]);
+  try {
+    const env = { EDITOR: editor(dir, 'return text.replace("PASSWORD: ", "PASSWORD: x");') };
+    const { code, stderr } = await dir.run([...command, "deploy/prod/pipe.yaml", ...more], { stdin: "new", env });
+    expect([code, stderr]).toEqual([2, expect.stringContaining("in place")]);
+    expect(statSync(pipe).isFIFO()).toBe(true);
+  } finally {
+    writer.kill();
+  }
 });
 
 describe("a BoundSecret file is taken wherever a sealed file is", () => {
