@@ -31,6 +31,9 @@ const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u
 const foreignEscape = /(?<!\\)(?:\\\\)*\\(?:\/|(?:u|U0000)[dD][89a-fA-F])/;
 /** And what it reads in its own way: an escaped line break before a blank line. */
 const foreignFold = /\\\r?\n[ \t]*\r?\n/;
+/** A quote that ends the token without closing the text: the parser stops at a line that is not indented enough. */
+const escapedEnd = /(?<!\\)(?:\\\\)*\\"$/;
+const doubledEnd = /(?<!')(?:'')+$/;
 /** Block text that it refuses: a tab before the first character. */
 const tabIndent = /^[^\n]*\n(?: *\r?\n)* *\t/;
 /** And that it reads in its own way: nothing but spaces, deeper than the indentation that is stated. */
@@ -224,9 +227,11 @@ export function pairNamed(map: YAMLMap, name: string): Pair | undefined {
 
 /** What in the spelling of a scalar is not the same for Go's readers, or null. */
 function foreignSpelling(source: YamlSource, { range, type }: Scalar): string | null {
-  if (!range || type === "PLAIN" || type === "QUOTE_SINGLE") return null;
+  if (!range || type === "PLAIN") return null;
   const written = source.text.slice(range[0], range[1]);
+  if (type === "QUOTE_SINGLE") return doubledEnd.test(written.slice(1)) ? "a quote that is not closed" : null;
   if (type === "QUOTE_DOUBLE") {
+    if (escapedEnd.test(written)) return "a quote that is not closed";
     if (foreignEscape.test(written)) return "an escaped slash or half a character";
     return foreignFold.test(written) ? "an escaped line break before a blank line" : null;
   }
