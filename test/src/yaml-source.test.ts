@@ -29,6 +29,8 @@ describe("parseYaml() refuses what is read in two ways", () => {
     ["half a character in an escape", 'a: "\\ud83d"\n', "not-yaml", 1, 4],
     ["two halves of a character in escapes", 'a: "\\\\\\uD83D\\uDE00"\n', "not-yaml", 1, 4],
     ["half a character in a long escape", '"\\U0000D83D": x\n', "not-yaml", 1, 1],
+    ["a quote that only an escape seems to close", 'a:\n  b: "x\\"\n # y"\n', "not-yaml", 2, 6],
+    ["a quote that only a doubled one seems to close", "a:\n  b: 'x''\n # y'\n", "not-yaml", 2, 6],
     ["an escaped slash", 'a: "x\\/y"\n', "not-yaml", 1, 4],
     ["an escaped line break before a blank line", 'a: "x\\\n\n  y"\n', "not-yaml", 1, 4],
     ["a tab that begins a block text", "a: |\n\n  \tx\n", "not-yaml", 1, 4],
@@ -56,6 +58,20 @@ describe("parseYaml() refuses what is read in two ways", () => {
       `- ${canary}\n`,
     ];
     for (const text of texts) await expectRefusal(() => parseYaml(text), "not-yaml");
+  });
+
+  it("takes quotes of every kind at the end of a quoted text", () => {
+    const text = [`a: ''`, `b: ''''`, `c: 'x'''`, `d: 'x'''''`, `e: ""`, `f: "\\\\"`, `g: "x\\""`, `h: "'"`].join("\n");
+    expect(parseYaml(`${text}\n`).root.toJSON()).toEqual({
+      a: "",
+      b: "'",
+      c: "x'",
+      d: "x''",
+      e: "",
+      f: "\\",
+      g: 'x"',
+      h: "'",
+    });
   });
 
   it("takes a backslash before a u for a backslash", () => {
