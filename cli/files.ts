@@ -1,7 +1,5 @@
-// The file system as the CLI uses it. A write is whole or did not happen: a temporary file in the same folder, synced,
-// then renamed over the target, which may be a symbolic link. Knows nothing about what the bytes mean, except that
-// plaintext gets a temporary name that Git ignores and a mode that only the owner reads.
-import { randomBytes } from "node:crypto";
+// The file system as the CLI uses it: what a command may ask of it, with failures in our words. How a write is made whole
+// stands in writing.ts. Knows nothing about what the bytes mean.
 import {
   chmod,
   type FileHandle,
@@ -12,12 +10,11 @@ import {
   readdir,
   readFile,
   realpath,
-  rename,
   rm,
   stat,
 } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type ErrorCode, SealwardError } from "../src/index.ts";
+import { failure, fill, replaceIf, type Shield, writeWhole } from "./writing.ts";
 
 export interface Files {
   /** Throws `file-missing` or `file-unreadable`. */
@@ -29,6 +26,11 @@ export interface Files {
   list(folder: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[]>;
   /** Replaces or creates. An existing file keeps its mode; `plaintext` always becomes 0600. Throws `file-unwritable`. */
   write(path: string, data: string | Uint8Array, options?: { readonly plaintext?: boolean }): Promise<void>;
+  /**
+   * Writes `data` if the file still holds `expected`; false, and nothing is written, if it does not. Of several processes
+   * that do this at once, none undoes what another has written. Throws as `write`.
+   */
+  replace(path: string, change: { readonly expected: string; readonly data: string }): Promise<boolean>;
   /** Creates a file that must not exist yet, with mode 0600, in a folder made when missing (0700). Throws `file-exists`. */
   create(path: string, data: string): Promise<void>;
   remove(path: string): Promise<void>;
@@ -40,7 +42,26 @@ export interface Files {
   wipeFolder(folder: string): Promise<void>;
 }
 
-export const nodeFiles: Files = {
+// A turn of writing takes milliseconds; a slow disk may need a second or two to sync.
+const usualPatience = 5000;
+
+/** The real file system. `shield` is for the moments in which a signal would leave a temporary file behind. */
+export function nodeFiles({
+  shield = (work) => work(),
+  patience = usualPatience,
+}: {
+  readonly shield?: Shield;
+  readonly patience?: number;
+} = {}): Files {
+  return {
+    ...unshielded,
+    write: (path, data, options) => shield(async () => void (await writeWhole(path, data, options))),
+    replace: (path, change) => replaceIf(path, change, { shield, patience }),
+    create: (path, data) => shield(() => createFile(path, data)),
+  };
+}
+
+const unshielded: Omit<Files, "write" | "replace" | "create"> = {
   async read(path) {
     try {
       return await readFile(path);
@@ -80,47 +101,6 @@ export const nodeFiles: Files = {
     }
   },
 
-  async write(path, data, options = {}) {
-    let temporary: string | null = null;
-    try {
-      const target = await realpath(path).catch(() => path);
-      const mode = await stat(target).then(
-        (found) => found.mode & 0o777,
-        () => null,
-      );
-      const name = `.${basename(target)}.${randomBytes(6).toString("hex")}.${options.plaintext ? "plain.yaml" : "tmp"}`;
-      temporary = join(dirname(target), name);
-      await fill(
-        await open(temporary, "wx", options.plaintext ? 0o600 : 0o666),
-        data,
-        options.plaintext ? 0o600 : mode,
-      );
-      await rename(temporary, target);
-      await syncFolder(dirname(target));
-    } catch (cause) {
-      if (temporary !== null) await rm(temporary, { force: true });
-      throw failure(cause, "file-unwritable", "write", path);
-    }
-  },
-
-  async create(path, data) {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-      throw failure(cause, "file-unwritable", "make the folder of", path);
-    });
-    let file: FileHandle;
-    try {
-      file = await open(path, "wx", 0o600);
-    } catch (cause) {
-      throw failure(cause, "file-unwritable", "create", path);
-    }
-    try {
-      await fill(file, data, 0o600);
-    } catch (cause) {
-      await rm(path, { force: true });
-      throw failure(cause, "file-unwritable", "create", path);
-    }
-  },
-
   remove: (path) => rm(path, { force: true }),
 
   async privateFolder(parent) {
@@ -136,8 +116,8 @@ export const nodeFiles: Files = {
   async wipeFolder(folder) {
     for (const entry of await readdir(folder, { withFileTypes: true })) {
       const path = join(folder, entry.name);
-      if (entry.isDirectory()) await nodeFiles.wipeFolder(path);
-      else if (entry.isFile()) await nodeFiles.wipeFile(path);
+      if (entry.isDirectory()) await unshielded.wipeFolder(path);
+      else if (entry.isFile()) await unshielded.wipeFile(path);
     }
     await rm(folder, { recursive: true, force: true });
   },
@@ -154,30 +134,20 @@ export const nodeFiles: Files = {
   },
 };
 
-async function fill(file: FileHandle, data: string | Uint8Array, mode: number | null): Promise<void> {
+async function createFile(path: string, data: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw failure(cause, "file-unwritable", "make the folder of", path);
+  });
+  let file: FileHandle;
   try {
-    if (mode !== null) await file.chmod(mode);
-    await file.writeFile(data);
-    await file.sync();
-  } finally {
-    await file.close();
+    file = await open(path, "wx", 0o600);
+  } catch (cause) {
+    throw failure(cause, "file-unwritable", "create", path);
   }
-}
-
-/** Makes the rename itself durable where the platform lets a folder be opened; Windows does not. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r").catch(() => null);
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
-}
-
-function failure(cause: unknown, code: ErrorCode, action: string, path: string): SealwardError {
-  if (cause instanceof SealwardError) return cause;
-  const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
-  if (reason === "ENOENT")
-    return new SealwardError("file-missing", `Cannot ${action} "${path}": there is no such file or folder`);
-  if (reason === "EEXIST") return new SealwardError("file-exists", `Cannot ${action} "${path}": it exists already`);
-  if (reason === "EISDIR")
-    return new SealwardError("file-unreadable", `Cannot ${action} "${path}": it is a folder, expected a file`);
-  return new SealwardError(code, `Cannot ${action} "${path}": the system says ${reason}`);
+  try {
+    await fill(file, data, 0o600);
+  } catch (cause) {
+    await rm(path, { force: true });
+    throw failure(cause, "file-unwritable", "create", path);
+  }
 }

@@ -5,6 +5,7 @@ import { homedir, tmpdir } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { SealwardError } from "../src/index.ts";
 import { type Files, nodeFiles } from "./files.ts";
+import type { Shield } from "./writing.ts";
 
 interface Output {
   readonly isTty: boolean;
@@ -46,12 +47,14 @@ export interface RunOptions {
 // Far above any Secret, which the library limits; here only so that an endless pipe cannot fill the memory.
 const maxStdinBytes = 64 * 1024 * 1024;
 
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 export function nodeIo(process: NodeJS.Process): Io {
   return {
     stdin: { isTty: process.stdin.isTTY === true, readAll: () => readAll(process.stdin) },
     stdout: output(process.stdout),
     stderr: output(process.stderr),
-    fs: nodeFiles,
+    fs: nodeFiles({ shield: holdSignals(process) }),
     env: process.env,
     cwd: process.cwd(),
     home: homedir(),
@@ -70,12 +73,29 @@ export function nodeIo(process: NodeJS.Process): Io {
       }
     },
     onSignal: (handler) => {
-      const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
       for (const signal of signals) process.on(signal, handler);
       return () => {
         for (const signal of signals) process.off(signal, handler);
       };
     },
+  };
+}
+
+/** A signal that would end the program waits for the work, which takes but a moment. */
+function holdSignals(process: NodeJS.Process): Shield {
+  return async (work) => {
+    let held: NodeJS.Signals | null = null;
+    const hold = (signal: NodeJS.Signals): void => {
+      held = signal;
+    };
+    for (const signal of signals) process.on(signal, hold);
+    try {
+      return await work();
+    } finally {
+      for (const signal of signals) process.off(signal, hold);
+      // Where a command listens for signals itself, it has heard this one.
+      if (held !== null && process.listenerCount(held) === 0) process.kill(process.pid, held);
+    }
   };
 }
 

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { isSealed, readManifest, SealwardError } from "../src/index.ts";
 import { type Document, documentOf, readText } from "./document.ts";
 import type { Io } from "./io.ts";
-import { UsageError } from "./report.ts";
+import { ChangedMeanwhile, UsageError } from "./report.ts";
 
 export interface Destination {
   readonly out?: string;
@@ -40,6 +40,15 @@ export async function assertMayWrite(
 export async function deliver(io: Io, text: string, to: Destination & { readonly plaintext?: boolean }): Promise<void> {
   if (to.out === undefined) await io.stdout.write(text);
   else await io.fs.write(resolve(io.cwd, to.out), text, to.plaintext ? { plaintext: true } : {});
+}
+
+/**
+ * Writes a file that was read as `document` back, with other text. Every command that changes a file does it here.
+ * @throws ChangedMeanwhile when it no longer holds what was read
+ */
+export async function deliverBack(io: Io, document: Document & { readonly path: string }, text: string): Promise<void> {
+  if (!(await io.fs.replace(document.path, { expected: document.text, data: text })))
+    throw new ChangedMeanwhile(document.name);
 }
 
 /** The environment a sealed file claims; null for anything else, whatever is wrong with it. */

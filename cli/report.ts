@@ -108,19 +108,35 @@ export function exitOf(code: ErrorCode): number {
   return answers[code].exit;
 }
 
-/** A `usage` error whose own hint is better than the general one. */
-export class UsageError extends SealwardError {
+/** An error whose own hint is better than the general one of its code. */
+class HintedError extends SealwardError {
   readonly hint: string;
-  constructor(message: string, hint: string) {
-    super("usage", message);
+  constructor(code: ErrorCode, message: string, { hint, file }: { readonly hint: string; readonly file?: string }) {
+    super(code, message, { file });
     this.hint = hint;
+  }
+}
+
+export class UsageError extends HintedError {
+  constructor(message: string, hint: string) {
+    super("usage", message, { hint });
+  }
+}
+
+/** What a command read is no longer what stands in the file, so that writing would undo someone's change. */
+export class ChangedMeanwhile extends HintedError {
+  constructor(file: string) {
+    super("file-unwritable", "Cannot write the file: someone changed it meanwhile, and it stays as they left it", {
+      hint: "run the command again: it starts from the file as it is now",
+      file,
+    });
   }
 }
 
 export async function printError(io: Io, problem: SealwardError): Promise<void> {
   const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(":");
   const file = problem.file === undefined || problem.file === "stdin" ? "FILE" : shellQuote(problem.file);
-  const hint = problem instanceof UsageError ? problem.hint : answers[problem.code].hint(file);
+  const hint = problem instanceof HintedError ? problem.hint : answers[problem.code].hint(file);
   await printLine(io, "error", `${place === "" ? "" : `${place}: `}${problem.message} (${problem.code})`);
   await printLine(io, "hint", hint);
 }

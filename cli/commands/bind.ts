@@ -5,7 +5,7 @@ import { readChangeable, withContent } from "../document.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { assertMayWrite, deliver } from "../output.ts";
+import { assertMayWrite, deliver, deliverBack } from "../output.ts";
 import { printDone } from "../report.ts";
 
 export interface BindOptions {
@@ -33,12 +33,12 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
       identities,
     ),
   );
-  const out = options.out ?? file;
-  if (text === document.content && out === file) return printDone(io, `nothing changed: ${file}`);
-  await deliver(io, withContent(document, text), { out });
+  if (options.out !== undefined) await deliver(io, withContent(document, text), { out: options.out });
+  else if (text === document.content) return printDone(io, `nothing changed: ${file}`);
+  else await deliverBack(io, document, withContent(document, text));
   await printDone(
     io,
-    `bound ${[info.namespace, info.name].filter(Boolean).join("/")} to ${info.environment} (${info.scope}): ${out}`,
+    `bound ${[info.namespace, info.name].filter(Boolean).join("/")} to ${info.environment} (${info.scope}): ${options.out ?? file}`,
   );
   for (const change of changes) await printDone(io, `  ${change}`);
 }

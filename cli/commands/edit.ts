@@ -1,12 +1,12 @@
 // seal edit: opens a sealed file in an editor and seals what changed. On a mistake the person may correct it; the file
 // on disk is touched only once everything is right.
 import { openSealed, resealEdited, SealwardError } from "../../src/index.ts";
-import { readChangeable, readText, withContent } from "../document.ts";
+import { readChangeable, withContent } from "../document.ts";
 import { editText } from "../editor.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { deliver } from "../output.ts";
+import { deliverBack } from "../output.ts";
 import { printDone, printError, printNote } from "../report.ts";
 
 export interface EditOptions {
@@ -31,14 +31,7 @@ export async function edit(io: Io, file: string, options: EditOptions): Promise<
           now: io.now(),
           file,
         });
-        if ((await readText(io, file)) !== document.text) {
-          throw new SealwardError(
-            "file-unwritable",
-            "Cannot write the file: someone changed it while you were editing",
-            { file },
-          );
-        }
-        await deliver(io, withContent(document, sealed.text), { out: file });
+        await deliverBack(io, document, withContent(document, sealed.text));
         await printDone(io, `sealed ${file}: ${sealed.changed.join(", ")}`);
         return null;
       } catch (problem) {

@@ -3,7 +3,7 @@ import { readManifest, type Scope, SealwardError, sealManifest, wrapDocument } f
 import { readChangeable, readDocument } from "../document.ts";
 import { configMissing, findGoverning, type Governed } from "../environment.ts";
 import type { Io } from "../io.ts";
-import { assertMayWrite, deliver } from "../output.ts";
+import { assertMayWrite, deliver, deliverBack } from "../output.ts";
 import { printDone, printNote, UsageError } from "../report.ts";
 
 export interface EncryptOptions {
@@ -18,7 +18,8 @@ export interface EncryptOptions {
 
 export async function encrypt(io: Io, file: string | undefined, options: EncryptOptions): Promise<void> {
   assertOneDestination(file, options);
-  const document = await (options.inPlace && file !== undefined ? readChangeable(io, file) : readDocument(io, file));
+  const inPlace = options.inPlace && file !== undefined ? await readChangeable(io, file) : null;
+  const document = inPlace ?? (await readDocument(io, file));
   if (document.carrier !== null) throw alreadySealed(document.name);
   const manifest = readManifest(document.text, document.name);
   // Before the environment: the advice for a sealed file does not depend on where it belongs.
@@ -39,7 +40,9 @@ export async function encrypt(io: Io, file: string | undefined, options: Encrypt
   });
   for (const notice of notices) await printNote(io, notice);
   const out = options.inPlace ? file : options.out;
-  await deliver(io, options.wrap ? wrapDocument(text, document.name) : text, out === undefined ? {} : { out });
+  const outcome = options.wrap ? wrapDocument(text, document.name) : text;
+  if (inPlace === null) await deliver(io, outcome, options);
+  else await deliverBack(io, inPlace, outcome);
   if (out !== undefined)
     await printDone(
       io,

@@ -6,8 +6,8 @@ import { readChangeable, withContent } from "../document.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { deliver } from "../output.ts";
-import { printDone, printNote, UsageError } from "../report.ts";
+import { deliverBack } from "../output.ts";
+import { ChangedMeanwhile, printDone, printNote, UsageError } from "../report.ts";
 
 export interface SetOptions {
   readonly env?: string;
@@ -17,6 +17,8 @@ export interface SetOptions {
   readonly allowEmpty?: boolean;
 }
 
+const maxAttempts = 20;
+
 export async function set(io: Io, file: string, key: string, options: SetOptions): Promise<void> {
   // What was typed is not repeated: with `KEY=VALUE` it would hold the value.
   if (!/^[-._a-zA-Z0-9]+$/.test(key)) {
@@ -25,15 +27,27 @@ export async function set(io: Io, file: string, key: string, options: SetOptions
       "pipe the value in: `seal set FILE KEY < VALUE_FILE`",
     );
   }
-  const document = await readChangeable(io, file);
-  const found = await requireExpectation(io, document, options);
+  const sources = { ...options, known: new Map() };
+  const found = await requireExpectation(io, await readChangeable(io, file), sources);
   const value = await readValue(io, options);
-  const { text } = await withIdentities(io, { ...options, ...found }, (identities) =>
-    setValue(document.content, key, value, found.expectation, identities, { now: io.now(), file }),
-  );
-  if (text === document.content) return printDone(io, `nothing changed: ${file}`);
-  await deliver(io, withContent(document, text), { out: file });
-  await printDone(io, `sealed ${file}: ${key}`);
+  await withIdentities(io, { ...options, ...found }, async (identities) => {
+    const setOnce = async (): Promise<void> => {
+      const document = await readChangeable(io, file);
+      const { expectation } = await requireExpectation(io, document, sources);
+      const { text } = await setValue(document.content, key, value, expectation, identities, { now: io.now(), file });
+      if (text === document.content) return printDone(io, `nothing changed: ${file}`);
+      await deliverBack(io, document, withContent(document, text));
+      await printDone(io, `sealed ${file}: ${key}`);
+    };
+    // Setting one value says nothing about the others, so it can be done again on what someone else has just written.
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await setOnce();
+      } catch (problem) {
+        if (!(problem instanceof ChangedMeanwhile) || attempt === maxAttempts) throw problem;
+      }
+    }
+  });
 }
 
 async function readValue(io: Io, options: SetOptions): Promise<Uint8Array> {

@@ -96,7 +96,7 @@ export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr:
     stdin: { isTty, readAll: async () => Buffer.from(given.stdin ?? "") },
     stdout: output("stdout"),
     stderr: output("stderr"),
-    fs: nodeFiles,
+    fs: nodeFiles(),
     env: { ...dir.env, ...given.env },
     cwd: join(dir.path, given.cwd ?? "."),
     home: dir.home,

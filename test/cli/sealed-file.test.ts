@@ -1,6 +1,7 @@
 // The commands that take a sealed file: decrypt, edit, set, bind, wrap. Each changes what it says and nothing else.
 import { spawn, spawnSync } from "node:child_process";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { canary, editor, type GitDir, gitdir, manifest, sealedRepository, succeed } from "./gitdir.ts";
@@ -248,6 +249,52 @@ describe("wrap", () => {
     const dir = await sealedRepository();
     const { code, stderr } = await dir.run(["wrap"], { stdin: manifest() });
     expect([code, stderr]).toEqual([3, expect.stringContaining("(not-sealed)")]);
+  });
+});
+
+describe("several at once", () => {
+  test("every value that set says it sealed is in the file", async () => {
+    const dir = await sealedRepository();
+    const keys = Array.from({ length: 8 }, (_, index) => `K${index}`);
+    const outcomes = await Promise.all(keys.map((key) => dir.run(["set", prod, key], { stdin: `of ${key}` })));
+    expect(outcomes.map(({ code }) => code)).toEqual(keys.map(() => 0));
+    const text = await openedText(dir);
+    for (const key of keys) expect(text).toContain(`${key}: of ${key}\n`);
+    expect(readdirSync(join(dir.path, "deploy/prod"))).toEqual(["db.sealed.yaml"]);
+  });
+
+  // The file changes while the identity is read, which is after the file was.
+  const meanwhile = (dir: GitDir, file: string): { file: string; change: Promise<void> } => {
+    const pipe = join(dir.home, "identity");
+    spawnSync("mkfifo", [pipe]);
+    const change = (async () => {
+      const handle = await open(pipe, "w");
+      dir.write(file, `${dir.read(file)}# theirs\n`);
+      await handle.writeFile(readFileSync(join(dir.home, ".config/sealward/repo/prod.agekey")));
+      await handle.close();
+    })();
+    return { file: pipe, change };
+  };
+
+  test("bind does not undo what someone wrote meanwhile", async () => {
+    const dir = await sealedRepository();
+    await succeed(
+      dir.run(["--env", "prod", "-o", prod], { stdin: manifest({ annotations: "  labels:\n    team: a\n" }) }),
+    );
+    dir.write(prod, dir.read(prod).replace("team: a", "app: a"));
+    const { file, change } = meanwhile(dir, prod);
+    const [{ code, stderr }] = await Promise.all([dir.run(["bind", prod, "--identity", file]), change]);
+    expect([code, stderr]).toEqual([6, expect.stringContaining("someone changed it meanwhile")]);
+    expect(stderr).toContain("hint: run the command again");
+    expect(dir.read(prod)).toMatch(/# theirs\n$/);
+  });
+
+  test("set starts again from what someone wrote meanwhile", async () => {
+    const dir = await sealedRepository();
+    const { file, change } = meanwhile(dir, prod);
+    await Promise.all([succeed(dir.run(["set", prod, "URL", "--identity", file], { stdin: "new" })), change]);
+    expect(dir.read(prod)).toMatch(/# theirs\n$/);
+    expect(await openedText(dir)).toContain('URL: "new"\n');
   });
 });
 

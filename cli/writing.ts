@@ -1,0 +1,154 @@
+// Writes a file whole or not at all: a temporary file in the same folder, synced, then renamed over the target, which may
+// be a symbolic link. Knows nothing about what the bytes mean, except that plaintext gets a temporary name that Git
+// ignores and a mode that only the owner reads.
+import { randomBytes } from "node:crypto";
+import { readFileSync, renameSync } from "node:fs";
+import { type FileHandle, link, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { type ErrorCode, SealwardError } from "../src/index.ts";
+
+/** Runs work that a signal must not cut short. */
+export type Shield = <T>(work: () => Promise<T>) => Promise<T>;
+
+export interface WriteOptions {
+  readonly plaintext?: boolean;
+  /** Asked at the last moment; false leaves the target as it is. */
+  readonly onlyIf?: () => boolean;
+}
+
+/** False when `onlyIf` said so. Throws `file-unwritable` and the like; then, too, the target is as it was. */
+export async function writeWhole(
+  path: string,
+  data: string | Uint8Array,
+  options: WriteOptions = {},
+): Promise<boolean> {
+  let temporary: string | null = null;
+  try {
+    const target = await realpath(path).catch(() => path);
+    const mode = await stat(target).then(
+      (found) => found.mode & 0o777,
+      () => null,
+    );
+    temporary = sibling(target, options.plaintext ? "plain.yaml" : "tmp");
+    const file = await open(temporary, "wx", options.plaintext ? 0o600 : 0o666);
+    await fill(file, data, options.plaintext ? 0o600 : mode);
+    // Nothing is awaited between the question and the renaming.
+    if (options.onlyIf?.() === false) {
+      await rm(temporary, { force: true });
+      return false;
+    }
+    renameSync(temporary, target);
+    await syncFolder(dirname(target));
+    return true;
+  } catch (cause) {
+    if (temporary !== null) await rm(temporary, { force: true }).catch(() => undefined);
+    throw failure(cause, "file-unwritable", "write", path);
+  }
+}
+
+/**
+ * Writes `data` if the file still holds `expected`, else nothing and the answer is false. Processes that change a file this
+ * way take turns by means of a lock file beside it. One that stays for `patience` milliseconds, though a turn takes but a
+ * moment, was left behind by a process that was killed, and is taken away.
+ */
+export async function replaceIf(
+  path: string,
+  { expected, data }: { readonly expected: string; readonly data: string },
+  { shield, patience }: { readonly shield: Shield; readonly patience: number },
+): Promise<boolean> {
+  try {
+    const target = await realpath(path);
+    const lock = join(dirname(target), `.${basename(target)}.lock`);
+    for (let seen: string | null = null, since = 0; ; ) {
+      const outcome = await shield(() => replaceInTurn(target, lock, { expected, data }));
+      if (outcome !== "locked") return outcome === "written";
+      const holder = textOf(lock);
+      if (holder === null || holder !== seen) {
+        seen = holder;
+        since = performance.now();
+      } else if (performance.now() - since > patience) await removeLeftLock(lock, holder);
+      await setTimeout(10 + Math.random() * 20);
+    }
+  } catch (cause) {
+    throw failure(cause, "file-unwritable", "write", path);
+  }
+}
+
+async function replaceInTurn(
+  target: string,
+  lock: string,
+  { expected, data }: { readonly expected: string; readonly data: string },
+): Promise<"written" | "changed" | "locked"> {
+  // Tells this turn from any other: who waited too long takes the lock away, and then this one must not write.
+  const turn = randomBytes(12).toString("hex");
+  const file = await open(lock, "wx").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "EEXIST") return null;
+    throw cause;
+  });
+  if (file === null) return "locked";
+  const isMine = (): boolean => textOf(lock) === turn;
+  try {
+    await file.writeFile(turn);
+    await file.close();
+    const onlyIf = (): boolean => isMine() && textOf(target) === Buffer.from(expected).toString("latin1");
+    return (await writeWhole(target, data, { onlyIf })) ? "written" : "changed";
+  } finally {
+    await file.close().catch(() => undefined);
+    if (isMine()) await rm(lock, { force: true });
+  }
+}
+
+/** Moves the lock away before looking closer, so that of several who wait only one removes it, and never a newer one. */
+async function removeLeftLock(lock: string, holder: string): Promise<void> {
+  const aside = sibling(lock, "left");
+  await rename(lock, aside).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "ENOENT") throw cause;
+  });
+  const moved = textOf(aside);
+  if (moved !== null && moved !== holder) await link(aside, lock).catch(() => undefined);
+  await rm(aside, { force: true });
+}
+
+/** Null: there is no such file. */
+function textOf(path: string): string | null {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw cause;
+  }
+}
+
+const sibling = (path: string, ending: string): string =>
+  join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.${ending}`);
+
+/** Writes to a file just made, and closes it. */
+export async function fill(file: FileHandle, data: string | Uint8Array, mode: number | null): Promise<void> {
+  try {
+    if (mode !== null) await file.chmod(mode);
+    await file.writeFile(data);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes the rename itself durable where the platform lets a folder be opened; Windows does not. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r").catch(() => null);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
+
+/** What the file system said, in our words. */
+export function failure(cause: unknown, code: ErrorCode, action: string, path: string): SealwardError {
+  if (cause instanceof SealwardError) return cause;
+  const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
+  if (reason === "ENOENT")
+    return new SealwardError("file-missing", `Cannot ${action} "${path}": there is no such file or folder`);
+  if (reason === "EEXIST") return new SealwardError("file-exists", `Cannot ${action} "${path}": it exists already`);
+  if (reason === "EISDIR")
+    return new SealwardError("file-unreadable", `Cannot ${action} "${path}": it is a folder, expected a file`);
+  return new SealwardError(code, `Cannot ${action} "${path}": the system says ${reason}`);
+}
