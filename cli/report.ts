@@ -62,7 +62,7 @@ const answers: Record<ErrorCode, Answer> = {
   ),
   "recipient-foreign": say(
     "refused",
-    "treat the file as seen by that recipient: take it back from Git and rotate its values",
+    "a file of another environment belongs there; else treat it as seen by that recipient: take it back from Git and rotate its values",
   ),
   "recipient-missing": say("refused", (file) => `someone who can open it seals it for them too: \`seal bind ${file}\``),
   "recipient-invalid": say("keys", "a recipient looks like age1…; `seal keygen` prints one"),

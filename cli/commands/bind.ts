@@ -2,7 +2,7 @@
 // environment than the one every source names.
 import { bindSealed, type Scope } from "../../src/index.ts";
 import { readChangeable, withContent } from "../document.ts";
-import { requireExpectation } from "../environment.ts";
+import { type Governed, requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { assertMayWrite, deliver, deliverBack } from "../output.ts";
@@ -25,6 +25,7 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
       document.content,
       {
         environment: found.environment,
+        otherRecipients: recipientsElsewhere(found),
         ...(options.scope === undefined ? {} : { scope: options.scope }),
         ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
         now: io.now(),
@@ -41,4 +42,10 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
     `bound ${[info.namespace, info.name].filter(Boolean).join("/")} to ${info.environment} (${info.scope}): ${options.out ?? file}`,
   );
   for (const change of changes) await printDone(io, `  ${change}`);
+}
+
+/** Who opens the files of other environments and not of this one; the recovery recipient, which every one has, is none of them. */
+function recipientsElsewhere({ settings, environment }: Governed): readonly string[] {
+  const others = [...settings.config.environments.values()].flatMap(({ ageRecipients }) => ageRecipients);
+  return others.filter((recipient) => !environment.ageRecipients.includes(recipient));
 }

@@ -232,6 +232,24 @@ describe("bind", () => {
   });
 });
 
+test("bind leaves an unbound file of another environment alone, also for someone who can open both", async () => {
+  const dir = await sealedRepository();
+  // As sops would write it for prod, and as someone who can write the repository would place it.
+  const unbound = dir
+    .read(prod)
+    .replace(/^ {4}sealward\.dev\/(binding|environment|scope): .*\n/gm, "")
+    .replace(" annotations:\n", " annotations: {}\n")
+    .replace("|sealward\\.dev/binding)", ")");
+  expect(unbound).not.toContain("sealward");
+  const moved = "deploy/staging/moved.sealed.yaml";
+  dir.write(moved, unbound);
+  const keys = join(dir.home, ".config/sealward/repo");
+  const both = ["prod", "staging"].flatMap((name) => ["--identity", join(keys, `${name}.agekey`)]);
+  const { code, stderr } = await dir.run(["bind", moved, ...both]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("(recipient-foreign)")]);
+  expect(dir.read(moved)).toBe(unbound);
+});
+
 describe("wrap", () => {
   test("needs no key and gives the same text every time", async () => {
     const dir = await sealedRepository();
@@ -266,7 +284,7 @@ describe("several at once", () => {
   // The file changes while the identity is read, which is after the file was.
   const meanwhile = (dir: GitDir, file: string): { file: string; change: Promise<void> } => {
     const pipe = join(dir.home, "identity");
-    spawnSync("mkfifo", [pipe]);
+    spawnSync("sh", ["-c", 'mkfifo "$0"', pipe]);
     const change = (async () => {
       const handle = await open(pipe, "w");
       dir.write(file, `${dir.read(file)}# theirs\n`);
@@ -306,7 +324,7 @@ test.each([
 ])("%s refuses a pipe, which it would replace by a file", async (_, command, more) => {
   const dir = await sealedRepository();
   const pipe = join(dir.path, "deploy/prod/pipe.yaml");
-  spawnSync("mkfifo", [pipe]);
+  spawnSync("sh", ["-c", 'mkfifo "$0"', pipe]);
   dir.write("given", command[0] === "encrypt" ? manifest() : dir.read(prod));
   const writer = spawn("sh", ["-c", 'exec cat "$0" > "$1"', join(dir.path, "given"), pipe]);
   try {
