@@ -97,7 +97,10 @@ export function createProgram(io: Io, write: (stream: "stdout" | "stderr", text:
       (await import("./commands/set.ts")).set(io, file, key, options),
     );
 
-  sealing(command("bind <file>", "bind a file anew, after a change with other tools, by someone who can open it"))
+  sealing(
+    command("bind <file>", "bind a file anew, after a change with other tools, by someone who can open it"),
+    "write to another file and leave FILE as it is",
+  )
     .option("-i, --in-place", "replace the file (what happens without -o)")
     .option("--identity <file>", "an age identity file to open it with (repeatable)", collect)
     .action(async (file: string, options) => (await import("./commands/bind.ts")).bind(io, file, options));
@@ -116,12 +119,12 @@ export function createProgram(io: Io, write: (stream: "stdout" | "stderr", text:
   return program;
 }
 
-const sealing = (command: Command): Command =>
+const sealing = (command: Command, out = "write to a file instead of stdout"): Command =>
   command
     .option("--env <name>", "the environment to seal for")
     .option("--namespace <namespace>", "the namespace, where the manifest names none")
     .addOption(new Option("--scope <scope>", "how much the binding pins").choices(scopes))
-    .option("-o, --out <file>", "write to a file instead of stdout");
+    .option("-o, --out <file>", out);
 
 const opening = (command: Command): Command =>
   command
