@@ -2,6 +2,7 @@
 // metadata.annotations["sealward.dev/binding"], decrypted and compared before any other value.
 import { randomBytes } from "node:crypto";
 import { canonicalJson, decodeUtf8, encodeUtf8 } from "./bytes.ts";
+import { quoteName } from "./errors.ts";
 import { bindingAnnotation, type Manifest, plainDigest, type Scope, scopes } from "./manifest.ts";
 
 /** The binding's key path; its additional data, so that the leaf is worth nothing in another place. */
@@ -110,15 +111,11 @@ export function bindingDifference(binding: Binding, expected: Binding): string |
   ];
   for (const [field, what] of sides) {
     if (binding[field] !== expected[field]) {
-      return `bound to ${what} ${quoted(binding[field])}, but this is ${what} ${quoted(expected[field])}`;
+      return `bound to ${what} ${quoteName(binding[field])}, but this is ${what} ${quoteName(expected[field])}`;
     }
   }
   if (binding.plain !== expected.plain) {
     return "the labels, annotations, immutable flag or key names in the clear are not the ones that were bound";
   }
   return null;
-}
-
-function quoted(value: string | undefined): string {
-  return value === undefined ? "(none)" : JSON.stringify(value);
 }

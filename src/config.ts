@@ -3,7 +3,7 @@
 import type { Node, YAMLMap } from "yaml";
 import { assertAgeRecipient } from "./age-keys.ts";
 import type { Config, EnvironmentPolicy } from "./environment.ts";
-import { SealwardError } from "./errors.ts";
+import { quoteName, SealwardError } from "./errors.ts";
 import { resolveGoScalar } from "./go-scalar.ts";
 import { isEmptyNode, type Scope, scopes } from "./manifest.ts";
 import { isMap, isScalar, isSeq, parseYaml, type YamlSource } from "./yaml-source.ts";
@@ -32,7 +32,7 @@ export function parseConfig(text: string, file: string): Config {
     const name = isScalar(key) ? String(key.value) : "";
     if (!environmentName.test(name))
       throw reader.refuse(
-        `An environment's name has lower-case letters, digits and dashes, found ${JSON.stringify(name)}`,
+        `An environment's name has lower-case letters, digits and dashes, found ${quoteName(name)}`,
         key,
       );
     if (!isMap(value)) throw reader.refuse(`environments.${name} must be a map`, key);
@@ -69,7 +69,7 @@ class Reader {
     for (const { key } of map.items) {
       const name = isScalar(key) ? String(key.value) : "";
       if (!allowed.includes(name))
-        throw this.refuse(`${where} has no key ${JSON.stringify(name)}; it has ${allowed.join(", ")}`, key as Node);
+        throw this.refuse(`${where} has no key ${quoteName(name)}; it has ${allowed.join(", ")}`, key as Node);
     }
   }
 

@@ -1,7 +1,7 @@
 // Environments and the question which one a file belongs to. An environment comes from seal.yaml or from the cluster; both
 // give this one shape. Sources of truth must agree where they speak, and a silent or divided answer is an error.
 import picomatch from "picomatch";
-import { SealwardError } from "./errors.ts";
+import { quoteName, SealwardError } from "./errors.ts";
 import type { Scope } from "./manifest.ts";
 
 export interface EnvironmentPolicy {
@@ -63,7 +63,7 @@ export function findEnvironment(config: Config, sources: EnvironmentSources): En
     if (!config.environments.has(name)) {
       throw new SealwardError(
         "environment-undefined",
-        `${source} names the environment ${JSON.stringify(name)}; ${config.file} has ${namesOf(all)}`,
+        `${source} names the environment ${quoteName(name)}; ${config.file} has ${namesOf(all)}`,
       );
     }
     voices.push({ source, chooses: true, environments: new Set([name]) });

@@ -84,3 +84,14 @@ export class SealwardError extends Error {
     this.column = options.column;
   }
 }
+
+const printable = /^[A-Za-z0-9](?:[A-Za-z0-9._/@-]{0,61}[A-Za-z0-9])?$/;
+
+/**
+ * A name from a file, in quotes, if it looks like a name. Anything else may be a value that a missing blank or indentation
+ * has put where a name belongs, or may be meant for the terminal, and is not repeated.
+ */
+export function quoteName(name: string | undefined): string {
+  if (name === undefined) return "(none)";
+  return printable.test(name) && !/^AGE-/i.test(name) ? JSON.stringify(name) : "(a text that is no name)";
+}

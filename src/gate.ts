@@ -8,7 +8,7 @@ import type { AgeIdentity } from "./age-keys.ts";
 import { type Binding, bindingDifference, bindingOf, bindingPath, type Place, parseBinding } from "./binding.ts";
 import { documentDigest } from "./bytes.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
-import { type ErrorCode, SealwardError } from "./errors.ts";
+import { type ErrorCode, quoteName, SealwardError } from "./errors.ts";
 import {
   assertSealedValue,
   assertSecret,
@@ -132,7 +132,7 @@ function wellFormed(
   if (unknown !== undefined)
     throw source.refusal(
       "recipient-foreign",
-      `The sops block has entries under ${JSON.stringify(unknown)}, a kind of recipient that no environment can list`,
+      `The sops block has entries under ${quoteName(unknown)}, a kind of recipient that no environment can list`,
       metadata.block,
     );
   if (metadata.hasKeyGroups)
@@ -172,10 +172,10 @@ function environment(manifest: Manifest, { environment: policy, target }: Expect
   const { source, annotations } = manifest;
   const claimed = annotations.get(environmentAnnotation);
   if (claimed === undefined ? bound : claimed.value !== policy.name) {
-    const side = claimed === undefined ? "names no environment" : `is sealed for ${JSON.stringify(claimed.value)}`;
+    const side = claimed === undefined ? "names no environment" : `is sealed for ${quoteName(claimed.value)}`;
     throw source.refusal(
       "environment-mismatch",
-      `The file ${side}, this place is ${JSON.stringify(policy.name)}`,
+      `The file ${side}, this place is ${quoteName(policy.name)}`,
       claimed?.node ?? manifest.metadata,
     );
   }
@@ -188,7 +188,7 @@ function environment(manifest: Manifest, { environment: policy, target }: Expect
   const differs = (what: string, mine: string | undefined, theirs: string | undefined) =>
     source.refusal(
       "target-mismatch",
-      `The file is sealed for the ${what} ${JSON.stringify(mine)}, this place is ${JSON.stringify(theirs)}`,
+      `The file is sealed for the ${what} ${quoteName(mine)}, this place is ${quoteName(theirs)}`,
       manifest.metadata,
     );
   if (scope !== "environment" && manifest.namespace !== namespace)
@@ -242,7 +242,7 @@ function recipients(
 }
 
 /** An identifier from a file, safe to print: a secret key pasted in its place must not reach a terminal. */
-function printableId(id: string): string {
+export function printableId(id: string): string {
   return /^[A-Za-z0-9:/._@+-]{1,200}$/.test(id) && !/secret/i.test(id) ? id : "(not printable)";
 }
 

@@ -2,10 +2,10 @@
 // Everything unknown is refused, because what we do not know we cannot bind. Knows no keys and no environments.
 import type { Node, Pair, Scalar, YAMLMap } from "yaml";
 import { canonicalJson, fromBase64, type Json, sha256Hex } from "./bytes.ts";
-import { SealwardError } from "./errors.ts";
+import { quoteName, SealwardError } from "./errors.ts";
 import { isAmbiguousString, resolveGoScalar } from "./go-scalar.ts";
 import { sopsBlockOf } from "./sops-metadata.ts";
-import { looksEncrypted, parseEncrypted } from "./sops-value.ts";
+import { parseEncrypted } from "./sops-value.ts";
 import { isAlias, isMap, isScalar, pairsOf, type YamlSource } from "./yaml-source.ts";
 
 export type Scope = "strict" | "namespace" | "environment";
@@ -92,15 +92,9 @@ export function assertSecret(source: YamlSource): void {
     throw source.refusal("not-a-secret", "A List holds several objects; one Secret is sealed to one file", source.root);
   }
   if (apiVersion !== "v1" || kind !== "Secret") {
-    const found =
-      typeof kind === "string" && kind !== ""
-        ? `${typeof apiVersion === "string" ? `${apiVersion} ` : ""}${kind}`
-        : "no kind";
-    throw source.refusal(
-      "not-a-secret",
-      `Expected a v1 Secret, found ${looksEncrypted(found) ? "an encrypted kind" : found}`,
-      source.root,
-    );
+    const found = typeof kind === "string" && kind !== "" ? quoteName(kind) : "no kind";
+    const group = typeof apiVersion === "string" && apiVersion !== "v1" ? ` of ${quoteName(apiVersion)}` : "";
+    throw source.refusal("not-a-secret", `Expected a v1 Secret, found ${found}${group}`, source.root);
   }
 }
 
@@ -162,7 +156,7 @@ function assertKeys(
 ): void {
   for (const [name, pair] of pairsOf(map)) {
     if (!allowed.has(name))
-      throw source.refusal("shape-invalid", `${where} has no field ${JSON.stringify(name)}`, pair.key as Node);
+      throw source.refusal("shape-invalid", `${where} has no field ${quoteName(name)}`, pair.key as Node);
     assertKey(source, pair);
   }
   assertBare(source, map);
@@ -177,7 +171,7 @@ function assertKey(source: YamlSource, { key, srcToken }: Pair): void {
   if (isScalar(node) && node.type === "PLAIN" && isAmbiguousString(String(node.value))) {
     throw source.refusal(
       "shape-invalid",
-      `Not every reader takes the key ${JSON.stringify(node.value)} for a text: put it in quotes`,
+      `Not every reader takes the key ${quoteName(String(node.value))} for a text: put it in quotes`,
       node,
     );
   }
@@ -189,7 +183,7 @@ function assertBare(source: YamlSource, node: Node): void {
     throw source.refusal("shape-invalid", "Anchors and aliases are not allowed in a Secret: write the value out", node);
   }
   if (node.tag !== undefined)
-    throw source.refusal("shape-invalid", `The tag ${node.tag} is not allowed in a Secret`, node);
+    throw source.refusal("shape-invalid", "A tag is not allowed in a Secret: write the value without it", node);
 }
 
 /** A scalar that every reader takes for the same text. */
@@ -215,7 +209,7 @@ function textMap(source: YamlSource, parent: YAMLMap, key: string): Map<string, 
     assertKey(source, pair);
     // SOPS selects by any component of a path: such a name would be encrypted where we read it in the clear.
     if (name === "data" || name === "stringData" || (name === bindingAnnotation && key === "labels")) {
-      throw source.refusal("shape-invalid", `${key} must not have the key ${JSON.stringify(name)}`, pair.key as Node);
+      throw source.refusal("shape-invalid", `${key} must not have the key ${quoteName(name)}`, pair.key as Node);
     }
     fields.set(name, textOf(source, pair.value as Node | null, `${key}.${name}`));
   }
@@ -255,7 +249,7 @@ export function assertDataKey(key: string): void {
   if (!dataKey.test(key))
     throw new SealwardError(
       "shape-invalid",
-      `Kubernetes does not allow the key ${JSON.stringify(key)}: letters, digits, "-", "_" and "." only, at most 253`,
+      `Kubernetes does not allow the key ${quoteName(key)}: letters, digits, "-", "_" and "." only, at most 253`,
     );
 }
 
@@ -269,13 +263,13 @@ function entriesOf(source: YamlSource, sealed: boolean): Entry[] {
       if (!dataKey.test(key))
         throw source.refusal(
           "shape-invalid",
-          `${mapName} has the key ${JSON.stringify(key)}, which Kubernetes does not allow`,
+          `${mapName} has the key ${quoteName(key)}, which Kubernetes does not allow`,
           pair.key as Node,
         );
       if (seen.has(key))
         throw source.refusal(
           "shape-invalid",
-          `The key ${JSON.stringify(key)} stands in both data and stringData`,
+          `The key ${quoteName(key)} stands in both data and stringData`,
           pair.key as Node,
         );
       seen.set(key, mapName);

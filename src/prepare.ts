@@ -4,6 +4,7 @@ import type { Node, Pair, YAMLMap } from "yaml";
 import type { Place } from "./binding.ts";
 import { assertNoLeak } from "./clear-leak.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
+import { quoteName } from "./errors.ts";
 import {
   assertSecret,
   bindingAnnotation,
@@ -130,7 +131,7 @@ function placeOf(manifest: Manifest, { environment, scope: wanted, namespace: gi
   if (claimedEnvironment !== undefined && claimedEnvironment.value !== environment.name) {
     throw source.refusal(
       "environment-mismatch",
-      `The manifest names the environment ${JSON.stringify(claimedEnvironment.value)}, it is being sealed for ${JSON.stringify(environment.name)}`,
+      `The manifest names the environment ${quoteName(claimedEnvironment.value)}, it is being sealed for ${quoteName(environment.name)}`,
       claimedEnvironment.node,
     );
   }
@@ -139,21 +140,21 @@ function placeOf(manifest: Manifest, { environment, scope: wanted, namespace: gi
   if (claimedScope !== undefined && claimedScope.value !== scope) {
     throw source.refusal(
       "target-mismatch",
-      `The manifest has scope ${JSON.stringify(claimedScope.value)}, ${JSON.stringify(scope)} was asked for`,
+      `The manifest has scope ${quoteName(claimedScope.value)}, ${quoteName(scope)} was asked for`,
       claimedScope.node,
     );
   }
   if (!environment.scopes.includes(scope)) {
     throw source.refusal(
       "scope-not-allowed",
-      `Scope ${JSON.stringify(scope)} was asked for, ${environment.name} allows ${environment.scopes.join(", ")}`,
+      `Scope ${quoteName(scope)} was asked for, ${environment.name} allows ${environment.scopes.join(", ")}`,
       claimedScope?.node ?? metadata,
     );
   }
   if (manifest.namespace !== undefined && given !== undefined && manifest.namespace !== given) {
     throw source.refusal(
       "target-mismatch",
-      `The manifest has the namespace ${JSON.stringify(manifest.namespace)}, ${JSON.stringify(given)} was asked for`,
+      `The manifest has the namespace ${quoteName(manifest.namespace)}, ${quoteName(given)} was asked for`,
       metadata,
     );
   }

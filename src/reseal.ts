@@ -8,8 +8,17 @@ import type { Binding } from "./binding.ts";
 import { decodeUtf8, toBase64 } from "./bytes.ts";
 import { assertCommentsStaySecret, sealedComments } from "./clear-leak.ts";
 import { type ClearComment, openComments } from "./clear-text.ts";
-import { SealwardError } from "./errors.ts";
-import { type Expectation, type Opened, open, type SealedInfo, sealedRegex, takeKey, unboundRegex } from "./gate.ts";
+import { quoteName, SealwardError } from "./errors.ts";
+import {
+  type Expectation,
+  type Opened,
+  open,
+  printableId,
+  type SealedInfo,
+  sealedRegex,
+  takeKey,
+  unboundRegex,
+} from "./gate.ts";
 import {
   assertDataKey,
   bindingAnnotation,
@@ -94,7 +103,7 @@ function resealOpened(
   if (moved !== null) {
     throw prepared.manifest.source.refusal(
       "target-mismatch",
-      `metadata.${moved} was ${JSON.stringify(manifest[moved])} and is now ${JSON.stringify(prepared.manifest[moved])}; an edit does not move a Secret`,
+      `metadata.${moved} was ${quoteName(manifest[moved])} and is now ${quoteName(prepared.manifest[moved])}; an edit does not move a Secret`,
     );
   }
   const text = encryptManifest(prepared.manifest, {
@@ -249,7 +258,7 @@ export async function bindSealed(
   if (binding !== null && binding.environment !== environment.name) {
     throw source.refusal(
       "environment-mismatch",
-      `The file is bound to ${JSON.stringify(binding.environment)}; binding does not move it to ${JSON.stringify(environment.name)}`,
+      `The file is bound to ${quoteName(binding.environment)}; binding does not move it to ${quoteName(environment.name)}`,
     );
   }
   const prepared = prepare(withScope(opened.plainText, options.scope), options);
@@ -275,7 +284,7 @@ export async function bindSealed(
   const { scope, namespace, name } = prepared.place;
   const changes = [
     binding === null ? `bound to ${environment.name}, scope ${scope}` : "binding renewed",
-    ...foreign.map(({ kind, id }) => `removed the ${kind} recipient ${id}: new data key`),
+    ...foreign.map(({ kind, id }) => `removed the ${kind} recipient ${printableId(id)}: new data key`),
     ...(foreign.length === 0 && !keepsKey ? ["selection rule replaced: new data key"] : []),
     ...missing.map((recipient) => `added the recipient ${recipient}`),
     ...(!keepsKey && commentsOf(prepared.manifest.source.text).some(({ text: comment }) => looksEncrypted(comment))
@@ -299,7 +308,7 @@ function assertNotElsewhere(document: string, { environment, otherRecipients = [
   if (other === undefined) return;
   throw source.refusal(
     "recipient-foreign",
-    `The file has no binding and is sealed to ${other.id}, a recipient of another environment than ${JSON.stringify(environment.name)}`,
+    `The file has no binding and is sealed to ${other.id}, a recipient of another environment than ${quoteName(environment.name)}`,
   );
 }
 

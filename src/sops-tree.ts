@@ -2,7 +2,7 @@
 // them. Rules: docs/format.md (SOPS 3.13). Knows neither recipients nor what a Secret is.
 import { createHash, type KeyObject } from "node:crypto";
 import type { Node, Scalar, YAMLMap } from "yaml";
-import { SealwardError } from "./errors.ts";
+import { quoteName, SealwardError } from "./errors.ts";
 import { resolveGoScalar } from "./go-scalar.ts";
 import { aadOfPath, decryptValue, encryptValue, parseEncrypted, type ValueType } from "./sops-value.ts";
 import { isAlias, isMap, isScalar, isSeq, type YamlSource } from "./yaml-source.ts";
@@ -49,7 +49,7 @@ export function leavesOf(source: YamlSource): Leaf[] {
         visitNode(item as Node | null, { path: at.path, inList: true, inFlow: at.inFlow || node.flow === true });
     } else if (isScalar(node)) {
       if (node.tag !== undefined && node.tag !== "tag:yaml.org,2002:str" && node.tag !== "!") {
-        throw source.refusal("sops-unsupported", `The tag ${node.tag} is not supported here`, node);
+        throw source.refusal("sops-unsupported", "Tags other than !!str are not supported here", node);
       }
       if (!isNull(node)) leaves.push({ ...at, node });
     }
@@ -61,11 +61,7 @@ export function leavesOf(source: YamlSource): Leaf[] {
 function keyText(source: YamlSource, key: unknown): string {
   if (!isScalar(key) || typeof key.value !== "string") throw source.refusal("sops-unsupported", "A key must be a text");
   if (isPlain(key) && resolveGoScalar(key.value).type !== "str") {
-    throw source.refusal(
-      "sops-unsupported",
-      `The key ${JSON.stringify(key.value)} is not a text for SOPS: quote it`,
-      key,
-    );
+    throw source.refusal("sops-unsupported", `The key ${quoteName(key.value)} is not a text for SOPS: quote it`, key);
   }
   return key.value;
 }

@@ -1,6 +1,7 @@
 // Reads YAML text into nodes that know their offsets, and refuses what would be read in two ways. Scalars stay text here
 // (src/go-scalar.ts types them). Parser messages quote the file, so only their codes are passed on.
 import {
+  Composer,
   type Document,
   isAlias,
   isCollection,
@@ -11,12 +12,11 @@ import {
   type Node,
   type Pair,
   Parser,
-  parseAllDocuments,
   type Scalar,
   visit,
   type YAMLMap,
 } from "yaml";
-import { type ErrorCode, type Place, SealwardError } from "./errors.ts";
+import { type ErrorCode, type Place, quoteName, SealwardError } from "./errors.ts";
 
 /** A sealed file must fit into one object of the API server (1.5 MiB with everything around it). */
 export const maxDocumentBytes: number = 1024 * 1024;
@@ -36,8 +36,8 @@ const escapedEnd = /(?<!\\)(?:\\\\)*\\"$/;
 const doubledEnd = /(?<!')(?:'')+$/;
 /** Block text that it refuses: a tab before the first character. */
 const tabIndent = /^[^\n]*\n(?: *\r?\n)* *\t/;
-/** And that it reads in its own way: nothing but spaces, deeper than the indentation that is stated. */
-const onlySpaces = /^[|>][+-]?[1-9][^\n]*\n\s*$/;
+/** And that it reads in its own way where the last lines are spaces: with a digit for the indentation. */
+const indentDigit = /^[|>][+-]?[1-9]/;
 
 /** One parsed document and where its parts stand. */
 export class YamlSource {
@@ -128,14 +128,8 @@ export function parseYamlStream(
   for (const document of documents) {
     const [problem] = [...document.errors, ...document.warnings];
     if (problem?.code === "RESOURCE_EXHAUSTION") throw tooDeep(file);
-    if (problem !== undefined) {
-      const what = problem.code.toLowerCase().replaceAll("_", " ");
-      throw new SealwardError(
-        "not-yaml",
-        `Cannot read the file as YAML: ${what}`,
-        placeOf(lines, problem.pos[0], file),
-      );
-    }
+    if (problem !== undefined)
+      throw notYaml(problem.code.toLowerCase().replaceAll("_", " "), placeOf(lines, problem.pos[0], file));
     const { contents } = document;
     if (contents === null || (isScalar(contents) && contents.source === "")) continue;
     if (!isMap(contents)) {
@@ -174,21 +168,42 @@ function tooDeep(file: string | undefined): SealwardError {
   return new SealwardError("too-deep", "The file nests too deeply to be read", { file });
 }
 
+/** The documents up to the first that has a fault: what comes after it is not worth the time of a hostile file. */
 function parse(text: string, lines: LineCounter, file: string | undefined): Document.Parsed[] {
+  const parser = new Parser(lines.addNewLine);
+  // uniqueKeys is quadratic in yaml 2.9 and checked below instead; the failsafe schema leaves typing to us.
+  const composer = new Composer({
+    schema: "failsafe",
+    uniqueKeys: false,
+    prettyErrors: false,
+    keepSourceTokens: true,
+    lineCounter: lines,
+  });
+  const documents: Document.Parsed[] = [];
+  // The composer makes an Error for each fault, up to one a byte; their stack traces would cost five times the parsing.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   try {
-    // uniqueKeys is quadratic in yaml 2.9 and checked below instead; the failsafe schema leaves typing to us.
-    const parsed = parseAllDocuments(text, {
-      schema: "failsafe",
-      uniqueKeys: false,
-      prettyErrors: false,
-      keepSourceTokens: true,
-      lineCounter: lines,
-    });
-    return "empty" in parsed ? [] : parsed;
+    const tokens = [];
+    for (const token of parser.parse(text)) {
+      if (token.type === "error") throw notYaml("unexpected token", placeOf(lines, token.offset, file));
+      tokens.push(token);
+    }
+    for (const document of composer.compose(tokens, false, text.length)) {
+      documents.push(document);
+      if (document.errors.length > 0) break;
+    }
+    return documents;
   } catch (error) {
     if (error instanceof RangeError) throw tooDeep(file);
     throw error;
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+function notYaml(what: string, place: Place): SealwardError {
+  return new SealwardError("not-yaml", `Cannot read the file as YAML: ${what}`, place);
 }
 
 /** One linear pass for what YAML allows and we do not: keys that are not text or come twice, and nesting without end. */
@@ -201,7 +216,7 @@ function assertUnambiguous(source: YamlSource, document: Document.Parsed): void 
         if (!isScalar(key) || typeof key.value !== "string")
           throw source.refusal("not-yaml", "A key must be a plain or quoted text", map);
         if (seen.has(key.value))
-          throw source.refusal("duplicate-key", `The key ${JSON.stringify(key.value)} stands twice in one map`, key);
+          throw source.refusal("duplicate-key", `The key ${quoteName(key.value)} stands twice in one map`, key);
         seen.add(key.value);
       }
     },
@@ -236,7 +251,11 @@ function foreignSpelling(source: YamlSource, { range, type }: Scalar): string | 
     return foreignFold.test(written) ? "an escaped line break before a blank line" : null;
   }
   if (tabIndent.test(written)) return "a tab at the beginning of a block text";
-  return onlySpaces.test(written) ? "a block text of spaces" : null;
+  if (!indentDigit.test(written)) return null;
+  // The parser may leave the line of spaces out of the node.
+  const tail = written.slice(written.trimEnd().length) + (/^[ \r\n]+/.exec(source.text.slice(range[1]))?.[0] ?? "\n");
+  const lines = tail.slice(0, tail.lastIndexOf("\n")).split("\n").slice(1);
+  return lines.some((line) => line.includes(" ")) ? "lines of spaces at the end of a block text" : null;
 }
 
 /** Maps and lists count; the pairs between them, which only maps have, do not. */

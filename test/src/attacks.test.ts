@@ -8,11 +8,12 @@ import {
   findEnvironment,
   openSealed,
   parseConfig,
+  readManifest,
   resealEdited,
   SealwardError,
   setValue,
 } from "../../src/index.ts";
-import { environment, expectRefusal, mutate, now, sealed } from "../support/sealing.ts";
+import { canary, environment, expectRefusal, mutate, now, refusalOf, sealed } from "../support/sealing.ts";
 
 const prod = environment("prod");
 const staging = environment("staging");
@@ -184,5 +185,61 @@ describe("globs of seal.yaml", () => {
   it("the richest that is allowed is quick on the longest path", () => {
     const path = `${"a/".repeat(1000)}${"a".repeat(250)}`;
     expect(() => findEnvironment(config("**/*a*b/**/*a*b/**/*a*b"), { path })).toThrow("dispute");
+  });
+});
+
+describe("text of a file that stands where a name belongs", () => {
+  const manifest = (lines: string) =>
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: payments\n${lines}\n`;
+
+  it.each([
+    ["a forgotten blank in a flow map", manifest(`stringData: {PASSWORD:${canary}}`)],
+    ["a block text that is not indented", manifest(`stringData:\n  CONF: |\n  user ${canary}: 1`)],
+    ["the same line twice", manifest(`stringData:\n  CONF: x\n  "pw ${canary}": 1\n  "pw ${canary}": 1`)],
+    ["a tag", manifest(`stringData:\n  CONF: !${canary} x`)],
+    ["an anchor", manifest(`stringData:\n  CONF: *${canary}`)],
+    ["a field of the Secret", manifest(`stringData: {A: b}\n"my password ${canary}": x`)],
+    ["a kind", `apiVersion: v1\nkind: "my password ${canary}"\n`],
+    [
+      "an environment",
+      manifest("stringData: {A: b}").replace(
+        "  name: db",
+        `  name: db\n  annotations: {sealward.dev/environment: "my ${canary}"}`,
+      ),
+    ],
+    [
+      "a scope",
+      manifest("stringData: {A: b}").replace(
+        "  name: db",
+        `  name: db\n  annotations: {sealward.dev/scope: "my ${canary}"}`,
+      ),
+    ],
+  ])("%s is not repeated", async (_, text) => {
+    const error = await refusalOf(() => sealed(prod, text));
+    expect(`${error.message}${error.stack}`).not.toContain(canary);
+    expect(error.message).not.toContain("CANARY");
+  });
+
+  it("is not printed at any length", async () => {
+    const error = await refusalOf(() => sealed(prod, manifest(`stringData: {A: b}\n${"k".repeat(100_000)}: x`)));
+    expect(error.message.length).toBeLessThan(300);
+  });
+});
+
+describe("a document of nothing but faults", () => {
+  it.each([
+    ["}", 1_000_000],
+    ["@\n", 500_000],
+    ["a\n: b\n", 170_000],
+    ["[,", 500_000],
+    ["%\n", 500_000],
+    ["a: &\n", 200_000],
+    ["---\n", 250_000],
+  ])("%j, a megabyte of it, is refused in a time like that of reading it", async (fault, count) => {
+    const started = process.cpuUsage();
+    const error = await refusalOf(() => readManifest(fault.repeat(count)));
+    expect(["not-yaml", "too-deep", "duplicate-key", "shape-invalid", "not-a-secret"]).toContain(error.code);
+    // One to two seconds; it was seven and more for the worst.
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(6);
   });
 });
