@@ -282,7 +282,8 @@ export function commentsOf(text: string): CommentToken[] {
   const pending: unknown[] = [...new Parser().parse(text)];
   while (pending.length > 0) {
     const token = pending.pop();
-    if (Array.isArray(token)) pending.push(...token);
+    // One by one: spread over arguments, a list of 100,000 comments overflows the stack.
+    if (Array.isArray(token)) for (const part of token) pending.push(part);
     else if (isComment(token)) found.push({ offset: token.offset, text: token.source.slice(1) });
     else if (typeof token === "object" && token !== null)
       pending.push(...Object.values(token).filter((part) => typeof part === "object"));
