@@ -243,3 +243,16 @@ describe("a document of nothing but faults", () => {
     expect(process.cpuUsage(started).user / 1e6).toBeLessThan(6);
   });
 });
+
+describe("very many lines that mean nothing", () => {
+  it.each([
+    ["comments", "  # x\n".repeat(130_000)],
+    ["empty lines", "\n".repeat(900_000)],
+  ])("%s between two keys change nothing", async (_, lines) => {
+    const url = /^ {2}URL: .*\n/m.exec(commented)?.[0] ?? "";
+    const text = mutate(commented, url, lines + url);
+    const { data, plainText } = await openSealed(text, here, [prod.identity]);
+    expect(Buffer.from(data.get("URL") ?? "").toString()).toBe("postgres://db");
+    expect(plainText).toContain("URL: postgres://db");
+  });
+});
