@@ -32,7 +32,7 @@ function isExecutable(path: string): boolean {
 export type Need = "fixtures" | "api-server" | Tool;
 
 /** What is needed, as a test title says it where it is missing. */
-export const reasons = {
+const reasons = {
   fixtures: "needs the fixtures folder (SEALWARD_FIXTURES)",
   "api-server": "needs a real API server (KUBEBUILDER_ASSETS)",
   sops: "needs sops on PATH or in SEALWARD_PEERS",
