@@ -3,7 +3,7 @@
 // ignores and a mode that only the owner reads.
 import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync } from "node:fs";
-import { type FileHandle, link, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type ErrorCode, SealwardError } from "../src/index.ts";
@@ -63,7 +63,7 @@ export async function replaceIf(
     for (let seen: string | null = null, since = 0; ; ) {
       const outcome = await shield(() => replaceInTurn(target, lock, { expected, data }));
       if (outcome !== "locked") return outcome === "written";
-      const holder = textOf(lock);
+      const holder = await holderOf(lock);
       if (holder === null || holder !== seen) {
         seen = holder;
         since = performance.now();
@@ -75,13 +75,15 @@ export async function replaceIf(
   }
 }
 
+const turnLength = 24;
+
 async function replaceInTurn(
   target: string,
   lock: string,
   { expected, data }: { readonly expected: string; readonly data: string },
 ): Promise<"written" | "changed" | "locked"> {
   // Tells this turn from any other: who waited too long takes the lock away, and then this one must not write.
-  const turn = randomBytes(12).toString("hex");
+  const turn = randomBytes(turnLength / 2).toString("hex");
   const file = await open(lock, "wx").catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "EEXIST") return null;
     throw cause;
@@ -105,9 +107,21 @@ async function removeLeftLock(lock: string, holder: string): Promise<void> {
   await rename(lock, aside).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== "ENOENT") throw cause;
   });
-  const moved = textOf(aside);
+  const moved = await holderOf(aside);
   if (moved !== null && moved !== holder) await link(aside, lock).catch(() => undefined);
   await rm(aside, { force: true });
+}
+
+/** What tells one lock from the next; null where there is none. Whoever can commit to the repository can put anything in its place. */
+async function holderOf(lock: string): Promise<string | null> {
+  const found = await lstat(lock).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return null;
+    throw cause;
+  });
+  if (found === null) return null;
+  if (found.isDirectory())
+    throw new SealwardError("file-unwritable", `Cannot lock the file: "${lock}" is a folder, which nobody needs`);
+  return found.isFile() && found.size <= turnLength ? textOf(lock) : `no lock of ours: ${found.ino}`;
 }
 
 /** Null: there is no such file. */

@@ -97,6 +97,26 @@ describe("replace()", () => {
     expect(readdirSync(dir.path).sort()).toEqual([".git", "a.yaml"]);
   });
 
+  test.each([
+    ["a link to nowhere", (lock: string) => symlinkSync("nowhere", lock)],
+    ["a link to a device without end", (lock: string) => symlinkSync("/dev/zero", lock)],
+    ["a large file", (lock: string) => writeFileSync(lock, "x".repeat(1000))],
+  ])("takes away %s in place of the lock", async (_, place) => {
+    const dir = gitdir({ "a.yaml": "old" });
+    place(join(dir.path, ".a.yaml.lock"));
+    expect(await nodeFiles({ patience: 30 }).replace(join(dir.path, "a.yaml"), change)).toBe(true);
+    expect(readdirSync(dir.path).sort()).toEqual([".git", "a.yaml"]);
+  });
+
+  test("names a folder in place of the lock", async () => {
+    const dir = gitdir({ "a.yaml": "old", ".a.yaml.lock/keep": "kept" });
+    await expect(files.replace(join(dir.path, "a.yaml"), change)).rejects.toMatchObject({
+      code: "file-unwritable",
+      message: expect.stringContaining('.a.yaml.lock" is a folder'),
+    });
+    expect([dir.read("a.yaml"), dir.read(".a.yaml.lock/keep")]).toEqual(["old", "kept"]);
+  });
+
   test("does not write once its own lock was taken away, and leaves the new one alone", async () => {
     const dir = gitdir({ "a.yaml": "old" });
     const lock = join(dir.path, ".a.yaml.lock");
