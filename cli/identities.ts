@@ -22,11 +22,14 @@ export async function withIdentities<T>(
   open: (identities: readonly AgeIdentity[]) => Promise<T>,
 ): Promise<T> {
   const identities: AgeIdentity[] = [];
-  for (const file of options.identity ?? []) identities.push(...parseAgeIdentities(await readText(io, file), file));
+  const take = (text: string, source: string): void => {
+    for (const identity of parseAgeIdentities(text, source)) identities.push(identity);
+  };
+  for (const file of options.identity ?? []) take(await readText(io, file), file);
   const unusable: SealwardError[] = [];
   const tryOut = async (source: string, read: () => Promise<string>, isOptional: boolean): Promise<void> => {
     try {
-      identities.push(...parseAgeIdentities(await read(), source));
+      take(await read(), source);
     } catch (problem) {
       if (!(problem instanceof SealwardError)) throw problem;
       if (!(isOptional && problem.code === "file-missing")) unusable.push(problem);
