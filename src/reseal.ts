@@ -286,6 +286,9 @@ export async function bindSealed(
     binding === null ? `bound to ${environment.name}, scope ${scope}` : "binding renewed",
     ...foreign.map(({ kind, id }) => `removed the ${kind} recipient ${printableId(id)}: new data key`),
     ...(foreign.length === 0 && !keepsKey ? ["selection rule replaced: new data key"] : []),
+    ...(metadata.onlyEncrypted
+      ? ["mac_only_encrypted: until now nothing confirmed the clear fields; look at them"]
+      : []),
     ...missing.map((recipient) => `added the recipient ${recipient}`),
     ...(!keepsKey && commentsOf(prepared.manifest.source.text).some(({ text: comment }) => looksEncrypted(comment))
       ? ["a comment that could not be opened stays as it is, under the old data key"]
