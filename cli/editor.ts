@@ -45,6 +45,8 @@ export async function editText(
         const outcome = status === null ? "could not be started, or was killed" : `ended with status ${status}`;
         throw new SealwardError("editor-failed", `Cannot edit: the editor "${command[0]}" ${outcome}`);
       }
+      if ((await io.fs.kind(file)) !== "file")
+        throw new SealwardError("editor-failed", `Cannot edit: the editor "${command[0]}" left no file behind`);
       const edited = decodeText(await io.fs.read(file), "edited text");
       await io.fs.wipeFile(file);
       next = await accept(edited);
@@ -64,7 +66,7 @@ function splitCommand(text: string): readonly string[] {
 function editorCommand(io: Io): readonly string[] {
   for (const name of ["SEAL_EDITOR", "VISUAL", "EDITOR"]) {
     const command = splitCommand(io.env[name] ?? "");
-    if (command.length > 0) return command;
+    if ((command[0] ?? "") !== "") return command;
   }
   if (io.stdin.isTty) return ["vi"];
   throw new SealwardError(

@@ -76,7 +76,13 @@ const unshielded: Omit<Files, "write" | "replace" | "create"> = {
     return found.isFile() ? "file" : found.isDirectory() ? "folder" : "other";
   },
 
-  size: async (path) => (await stat(path)).size,
+  async size(path) {
+    try {
+      return (await stat(path)).size;
+    } catch (cause) {
+      throw failure(cause, "file-unreadable", "read", path);
+    }
+  },
 
   async realPath(path) {
     try {
@@ -101,7 +107,7 @@ const unshielded: Omit<Files, "write" | "replace" | "create"> = {
     }
   },
 
-  remove: (path) => rm(path, { force: true }),
+  remove: removeAll,
 
   async privateFolder(parent) {
     try {
@@ -113,26 +119,36 @@ const unshielded: Omit<Files, "write" | "replace" | "create"> = {
     }
   },
 
+  // The editor may have removed the folder, or its right to be listed.
   async wipeFolder(folder) {
-    for (const entry of await readdir(folder, { withFileTypes: true })) {
+    await chmod(folder, 0o700).catch(() => undefined);
+    for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) await unshielded.wipeFolder(path);
       else if (entry.isFile()) await unshielded.wipeFile(path);
     }
-    await rm(folder, { recursive: true, force: true });
+    await removeAll(folder);
   },
 
   // Best effort: on a file system in memory, where these files normally are, this does erase the bytes.
   async wipeFile(path) {
     const file = await open(path, "r+").catch(() => null);
     try {
-      if (file !== null) await file.write(new Uint8Array((await file.stat()).size), 0);
+      if (file !== null) await file.write(new Uint8Array((await file.stat()).size), 0).catch(() => undefined);
     } finally {
       await file?.close();
-      await rm(path, { force: true });
+      await removeAll(path);
     }
   },
 };
+
+async function removeAll(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (cause) {
+    throw failure(cause, "file-unwritable", "remove", path);
+  }
+}
 
 async function createFile(path: string, data: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
@@ -147,7 +163,7 @@ async function createFile(path: string, data: string): Promise<void> {
   try {
     await fill(file, data, 0o600);
   } catch (cause) {
-    await rm(path, { force: true });
+    await rm(path, { force: true }).catch(() => undefined);
     throw failure(cause, "file-unwritable", "create", path);
   }
 }

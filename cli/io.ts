@@ -1,6 +1,6 @@
 // The CLI's surroundings as one value: streams, files, environment variables, time, child processes, signals.
 // Everything else in cli/ takes what it needs from here; nothing here knows what a Secret is.
-import { spawn } from "node:child_process";
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { homedir, tmpdir } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { SealwardError } from "../src/index.ts";
@@ -11,6 +11,9 @@ interface Output {
   readonly isTty: boolean;
   write(data: string | Uint8Array): Promise<void>;
 }
+
+/** Whoever read stdout has seen enough (`seal decrypt f | head -1`). No failure to report. */
+export class ReaderGone extends Error {}
 
 export interface Child {
   /** Exit status; null when a signal ended it, or when it could not be started. */
@@ -53,11 +56,13 @@ export function nodeIo(process: NodeJS.Process): Io {
   return {
     stdin: { isTty: process.stdin.isTTY === true, readAll: () => readAll(process.stdin) },
     stdout: output(process.stdout),
-    stderr: output(process.stderr),
+    stderr: ignoringFailure(output(process.stderr)),
     fs: nodeFiles({ shield: holdSignals(process) }),
     env: process.env,
-    cwd: process.cwd(),
-    home: homedir(),
+    get cwd() {
+      return workingFolder(process);
+    },
+    home: homeFolder(),
     tempFolder: tmpdir(),
     platform: process.platform,
     now: () => new Date(),
@@ -103,10 +108,11 @@ export function runChild(command: readonly string[], options: RunOptions): Promi
   const [program = "", ...parameters] = command;
   return new Promise((resolve) => {
     const stdout: Uint8Array[] = [];
-    const child = spawn(program, parameters, {
+    const child = tryToSpawn(program, parameters, {
       cwd: options.cwd,
       stdio: options.capture ? ["ignore", "pipe", "ignore"] : "inherit",
     });
+    if (child === null) return resolve({ status: null, stdout: new Uint8Array() });
     child.stdout?.on("data", (chunk: Uint8Array) => stdout.push(chunk));
     child.on("error", () => resolve({ status: null, stdout: new Uint8Array() }));
     child.on("close", (status) => resolve({ status, stdout: Buffer.concat(stdout) }));
@@ -118,17 +124,65 @@ export function runChild(command: readonly string[], options: RunOptions): Promi
   });
 }
 
+/** Some failures are events, others exceptions. */
+function tryToSpawn(program: string, parameters: readonly string[], options: SpawnOptions): ChildProcess | null {
+  try {
+    return spawn(program, parameters, options);
+  } catch {
+    return null;
+  }
+}
+
 function output(stream: NodeJS.WriteStream): Output {
+  // Each write hears of its own failure; without a listener the event would end the program there and then.
+  stream.on("error", () => undefined);
   return {
     isTty: stream.isTTY === true,
     write: (data) =>
       new Promise((resolve, reject) => {
-        stream.write(data, (problem) => (problem ? reject(problem) : resolve()));
+        stream.write(data, (problem?: NodeJS.ErrnoException | null) => {
+          if (!problem) resolve();
+          else if (problem.code === "EPIPE") reject(new ReaderGone());
+          else reject(new SealwardError("file-unwritable", `Cannot write stdout: the system says ${problem.code}`));
+        });
       }),
   };
 }
 
+/** For stderr: what nobody hears changes nothing about what was done, and must not keep plaintext from being wiped. */
+const ignoringFailure = ({ isTty, write }: Output): Output => ({
+  isTty,
+  write: (data) => write(data).catch(() => undefined),
+});
+
+function workingFolder(process: NodeJS.Process): string {
+  try {
+    return process.cwd();
+  } catch {
+    throw new SealwardError("file-missing", "Cannot find the working folder: it was removed");
+  }
+}
+
+/** In a container the user may have no entry and no HOME; "/" is what container runtimes set then. */
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return "/";
+  }
+}
+
 async function readAll(stream: NodeJS.ReadStream): Promise<Uint8Array> {
+  try {
+    return await readChunks(stream);
+  } catch (problem) {
+    if (problem instanceof SealwardError) throw problem;
+    const { code } = problem as NodeJS.ErrnoException;
+    throw new SealwardError("file-unreadable", `Cannot read stdin: the system says ${code}`);
+  }
+}
+
+async function readChunks(stream: NodeJS.ReadStream): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of stream) {

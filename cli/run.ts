@@ -2,16 +2,20 @@
 // lines here. What a failure means to a person stands in report.ts.
 import { CommanderError } from "commander";
 import { SealwardError } from "../src/index.ts";
-import type { Io } from "./io.ts";
+import { type Io, ReaderGone } from "./io.ts";
 import { createProgram } from "./program.ts";
 import { exitOf, internalFailure, printError, safeText } from "./report.ts";
 
 /** Runs one command; resolves to the exit code and never rejects. Codes: docs/cli.md. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const written: { text: string; stream: "stdout" | "stderr" }[] = [];
-  const program = createProgram(io, (stream, text) => written.push({ stream, text }));
   try {
-    await program.parseAsync([...argv], { from: "user" });
+    const program = createProgram(io, (stream, text) => written.push({ stream, text }));
+    try {
+      await program.parseAsync([...argv], { from: "user" });
+    } finally {
+      for (const { stream, text } of written) await io[stream].write(stream === "stderr" ? safeText(text) : text);
+    }
     return 0;
   } catch (problem) {
     if (problem instanceof CommanderError) return problem.exitCode === 0 ? 0 : exitOf("usage");
@@ -19,10 +23,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       await printError(io, problem);
       return exitOf(problem.code);
     }
+    // What a shell shows for a program that writes to a closed pipe.
+    if (problem instanceof ReaderGone) return 141;
     // Not one of ours, so its message may quote anything, a value or a key included: only its kind and place are shown.
     await io.stderr.write(internalFailure(problem));
     return 70;
-  } finally {
-    for (const { stream, text } of written) await io[stream].write(stream === "stderr" ? safeText(text) : text);
   }
 }

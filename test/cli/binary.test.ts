@@ -107,6 +107,24 @@ describe("in a pipe", () => {
   });
 });
 
+describe("what the system refuses is told as that, not as a bug", () => {
+  test.each([
+    ["a full disk behind stdout", `seal decrypt ${prod} > /dev/full`, "Cannot write stdout: the system says ENOSPC"],
+    ["a device that fails as stdin", "seal --env prod < /proc/self/mem", "Cannot read stdin: the system says EIO"],
+    ["a working folder that was removed", "mkdir d; cd d; rmdir ../d; seal check", "Cannot find the working folder"],
+  ])("%s", async (_, script, message) => {
+    const { code, stdout, stderr } = shell(await sealedRepository(), script);
+    expect([code, stdout, stderr]).toEqual([6, "", expect.stringMatching(new RegExp(`^error: ${message}.*\\nhint: `))]);
+  });
+
+  test("a full disk behind stderr changes nothing about the outcome", async () => {
+    const dir = await sealedRepository();
+    expect(shell(dir, `printf new | seal set ${prod} URL 2> /dev/full`).code).toBe(0);
+    expect(shell(dir, "seal decrypt none 2> /dev/full").code).toBe(6);
+    expect(finish(dir, ["decrypt", prod]).stdout).toContain('URL: "new"\n');
+  });
+});
+
 describe("edit", () => {
   /** An editor that says where it edits, adds plaintext of its own beside it, and then waits. */
   const waiting = (dir: GitDir, onSignal: string): { program: string; ready: string } => {
@@ -161,6 +179,27 @@ setInterval(() => {}, 1000);
     expect(code).toBe(0);
     expect(finish(dir, ["decrypt", prod]).stdout).toContain("PASSWORD: after");
     expect(readdirSync(dir.runtime)).toEqual([]);
+  });
+
+  test("whoever reads stderr may go: no plaintext stays behind", async () => {
+    const dir = await sealedRepository();
+    const go = join(dir.home, "go");
+    const { program, ready } = waiting(
+      dir,
+      `const fs = require("node:fs");
+fs.writeFileSync(file, fs.readFileSync(file, "utf8").replace("PASSWORD: ${canary}", "PASSWORD: after"));
+setInterval(() => fs.existsSync(${JSON.stringify(go)}) && process.exit(0), 20);`,
+    );
+    const child = start(dir, ["edit", prod], { SEAL_EDITOR: program });
+    const outcome = ended(child);
+    await until(() => existsSync(ready), "the editor");
+    const closed = new Promise((resolve) => child.stderr?.once("close", resolve));
+    child.stderr?.destroy();
+    await closed;
+    writeFileSync(go, "");
+    expect((await outcome).code).toBe(0);
+    expect(readdirSync(dir.runtime)).toEqual([]);
+    expect(finish(dir, ["decrypt", prod]).stdout).toContain("PASSWORD: after");
   });
 
   test("arguments of the editor command are passed on, and no shell reads it", async () => {

@@ -140,8 +140,8 @@ test("a signal during a write comes into effect after it", async () => {
     pid: 42,
     kill: (...killed: unknown[]) => killedAt.push([...killed, dir.read("a.yaml")]),
     stdin: {},
-    stdout: {},
-    stderr: {},
+    stdout: new EventEmitter(),
+    stderr: new EventEmitter(),
     cwd: () => dir.path,
   });
   const killedAt: unknown[] = [];
@@ -176,6 +176,15 @@ test("realPath() takes a new file in an existing folder, and refuses a dangling 
   expect(await files.realPath(join(dir.path, "new.yaml"))).toBe(join(dir.path, "new.yaml"));
   symlinkSync("nowhere.yaml", join(dir.path, "link.yaml"));
   await expect(files.realPath(join(dir.path, "link.yaml"))).rejects.toMatchObject({ code: "file-missing" });
+});
+
+test("wipeFolder() has nothing to do where the folder is gone, and removes one that may not be listed", async () => {
+  const dir = gitdir();
+  await files.wipeFolder(join(dir.runtime, "none"));
+  mkdirSync(join(dir.runtime, "closed/sub"), { recursive: true });
+  chmodSync(join(dir.runtime, "closed"), 0);
+  await files.wipeFolder(join(dir.runtime, "closed"));
+  expect(readdirSync(dir.runtime)).toEqual([]);
 });
 
 test("wipeFolder() removes everything, folders and links in it included, and does not follow a link", async () => {

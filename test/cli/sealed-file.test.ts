@@ -141,6 +141,11 @@ describe("edit", () => {
 
   test.each([
     ["an editor that fails", "process.exit(3)"],
+    [
+      "an editor that removes the folder",
+      'require("node:fs").rmSync(require("node:path").dirname(file), { recursive: true });',
+    ],
+    ["an editor that leaves a folder", 'require("node:fs").rmSync(file); require("node:fs").mkdirSync(file);'],
     ["an editor that is not there", null],
   ])("%s leaves everything as it was", async (_, body) => {
     const dir = await sealedRepository();
@@ -150,6 +155,17 @@ describe("edit", () => {
     });
     expect([code, stderr]).toEqual([6, expect.stringContaining("(editor-failed)")]);
     expect(dir.snapshot()).toEqual(before);
+    expect(readdirSync(dir.runtime)).toEqual([]);
+  });
+
+  test.each([
+    ["an empty word", "''", "SEAL_EDITOR"],
+    ["more words than the system takes", `a ${"b".repeat(3_000_000)}`, "could not be started"],
+  ])("%s as the editor is told as that", async (_, program, message) => {
+    const dir = await sealedRepository();
+    const { code, stderr } = await dir.run(["edit", prod], { env: { SEAL_EDITOR: program } });
+    expect([code, stderr]).toEqual([6, expect.stringContaining("(editor-failed)")]);
+    expect(stderr).toContain(message);
     expect(readdirSync(dir.runtime)).toEqual([]);
   });
 
