@@ -163,15 +163,33 @@ export function hasColour(io: Io): boolean {
 }
 
 /**
- * Text as it may be shown. A key typed where a file name belongs would come back in the message, and a file name can hold
- * escape sequences: neither reaches the terminal.
+ * One line as it may be shown. A key typed where a file name belongs would come back in the message, and a file name can
+ * hold escape sequences, line breaks that begin a line of its own, and characters that turn text around: none of it
+ * reaches the terminal.
  */
 export function safeText(text: string): string {
   return text
     .replace(/AGE-(SECRET-KEY|PLUGIN)[^\s"']*/gi, "AGE-$1-…")
     .replace(/[A-Z0-9]{40,}/g, "…")
-    .replace(/(?!\n)\p{Cc}/gu, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
+    .replace(invisible, (found) =>
+      escaped(found, (hex) => (hex.length < 3 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`)),
+    );
 }
+
+/** The same for a text of several lines that we wrote ourselves, such as help. */
+export const safeLines = (text: string): string => text.split("\n").map(safeText).join("\n");
+
+/** JSON of a value, in which nothing acts on a terminal that it is printed to. */
+export const safeJson = (value: unknown): string =>
+  JSON.stringify(value, null, 2).replace(invisible, (found) =>
+    found === "\n" ? found : escaped(found, (hex) => `\\u${hex.padStart(4, "0")}`),
+  );
+
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** By UTF-16 units, as JSON counts. */
+const escaped = (text: string, write: (hex: string) => string): string =>
+  Array.from({ length: text.length }, (_, at) => write(text.charCodeAt(at).toString(16))).join("");
 
 /** For a failure that is nobody's refusal: which kind, and where in our own code, but never its message. */
 export function internalFailure(problem: unknown): string {

@@ -4,7 +4,7 @@ import { CommanderError } from "commander";
 import { SealwardError } from "../src/index.ts";
 import { type Io, ReaderGone } from "./io.ts";
 import { createProgram } from "./program.ts";
-import { exitOf, internalFailure, printError, safeText } from "./report.ts";
+import { exitOf, internalFailure, printError, safeLines } from "./report.ts";
 
 /** Runs one command; resolves to the exit code and never rejects. Codes: docs/cli.md. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
@@ -14,7 +14,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     try {
       await program.parseAsync([...argv], { from: "user" });
     } finally {
-      for (const { stream, text } of written) await io[stream].write(stream === "stderr" ? safeText(text) : text);
+      for (const { stream, text } of written) await io[stream].write(stream === "stderr" ? safeLines(text) : text);
     }
     return 0;
   } catch (problem) {

@@ -6,7 +6,7 @@ import { decodeText, documentOf } from "../document.ts";
 import { configMissing, findExpectation } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
-import { printDone, safeText } from "../report.ts";
+import { printDone, safeJson, safeText } from "../report.ts";
 import { findSettings, type SettingsCache } from "../settings.ts";
 import { looksBroken, mentionsSecret, type Piece, splitDocuments, unsealedIn } from "../unsealed.ts";
 
@@ -49,7 +49,7 @@ export async function check(io: Io, paths: readonly string[], options: CheckOpti
   for (const file of await listManifests(io, paths.length === 0 ? ["."] : paths)) await checkFile(survey, file);
 
   const findings = survey.results.filter(({ status }) => status !== "ok");
-  if (options.output === "json") await io.stdout.write(`${JSON.stringify(survey.results, null, 2)}\n`);
+  if (options.output === "json") await io.stdout.write(`${safeJson(survey.results)}\n`);
   else for (const finding of findings) await io.stdout.write(`${safeText(line(finding))}\n`);
   const count = (status: Result["status"]): number =>
     survey.results.filter((result) => result.status === status).length;

@@ -257,6 +257,13 @@ describe("nothing stops it", () => {
     expect(stdout).toMatch(/^folder\.yaml\/\\x1b\[31m\.yaml:2:1: not-sealed: .*\n$/);
   });
 
+  test("a file name writes no line of its own", async () => {
+    const dir = gitdir({ "a\nchecked: 9 sealed and in order\n\u202e.yaml": manifest() });
+    const { stdout } = await dir.run(["check"]);
+    expect(stdout).toMatch(/^a\\x0achecked: 9 sealed and in order\\x0a\\u202e\.yaml:2:1: not-sealed: .*\n$/);
+    expect((await dir.run(["check", "--output", "json"])).stdout).not.toContain("\u202e");
+  });
+
   test("a path that does not exist is an error, not an empty success", async () => {
     const dir = await sealedRepository();
     expect(await dir.run(["check", "deploi"])).toMatchObject({ code: 6, stdout: "" });

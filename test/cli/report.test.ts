@@ -1,6 +1,6 @@
 // How failures are shown: exit codes, colour, and what never reaches the terminal.
 import { expect, test } from "vitest";
-import { exitOf, hasColour, internalFailure, safeText, shellQuote } from "../../cli/report.ts";
+import { exitOf, hasColour, internalFailure, safeJson, safeText, shellQuote } from "../../cli/report.ts";
 import { run } from "../../cli/run.ts";
 import { errorCodes } from "../../src/index.ts";
 import { canary, fakeIo, gitdir } from "./gitdir.ts";
@@ -39,7 +39,11 @@ test("a key typed where a file name belongs is not repeated", async () => {
 });
 
 test("escape sequences in file names do not reach the terminal", () => {
-  expect(safeText("a\u001b[31mb\u0007\u009b\tc\nd")).toBe("a\\x1b[31mb\\x07\\x9b\\x09c\nd");
+  expect(safeText("a\u001b[31mb\u0007\u009b\tc\nd")).toBe("a\\x1b[31mb\\x07\\x9b\\x09c\\x0ad");
+  expect(safeText("a\u202eb\u2028c\u{e0001}")).toBe("a\\u202eb\\u2028c\\udb40\\udc01");
+  const value = { name: "a\u009b\u202e\u2028\u{e0001}\n\u007f" };
+  expect(safeJson(value)).not.toMatch(/[\u007f-\u009f\p{Cf}\p{Zl}]/u);
+  expect(JSON.parse(safeJson(value))).toEqual(value);
 });
 
 test("a failure that is a bug shows its kind and place but not its message, and exits 70", async () => {
