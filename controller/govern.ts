@@ -24,10 +24,7 @@ export function govern(
       `Namespace "${namespace.name}" is the controller's own and holds its keys: nothing is opened there`,
     );
   }
-  const claims = [...environments].flatMap((environment) => {
-    const by = environment.governs(namespace);
-    return by === null ? [] : [{ environment, by }];
-  });
+  const claims = claimsOn(namespace, environments);
   const [only, ...others] = claims;
   if (only === undefined) {
     throw new SealwardError(
@@ -43,6 +40,26 @@ export function govern(
     );
   }
   return { ...only, policy: narrow(policyOf(only.environment), only.by) };
+}
+
+/** True if this Environment governs the namespace and no other one does. */
+export function isGovernedBy(
+  environment: EnvironmentResource,
+  namespace: NamespaceView,
+  environments: Iterable<EnvironmentResource>,
+): boolean {
+  const [only, ...others] = claimsOn(namespace, environments);
+  return only?.environment === environment && others.length === 0;
+}
+
+function claimsOn(
+  namespace: NamespaceView,
+  environments: Iterable<EnvironmentResource>,
+): Pick<Governed, "environment" | "by">[] {
+  return [...environments].flatMap((environment) => {
+    const by = environment.governs(namespace);
+    return by === null ? [] : [{ environment, by }];
+  });
 }
 
 /** Tenants can often label their own namespace, so what opens anywhere in an environment needs more than a label. */

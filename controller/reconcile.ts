@@ -4,16 +4,16 @@ import { checkSealed, type Expectation, openSealed, SealwardError } from "../src
 import { applySecret } from "./apply-secret.ts";
 import { ClusterError } from "./cluster-error.ts";
 import { type Finding, findings, type Outcome, reasonOf, toConditions } from "./conditions.ts";
-import { parseEnvironment } from "./environment-resource.ts";
+import { type NamespaceView, parseEnvironment } from "./environment-resource.ts";
 import { eventFor, isTransition, namespaceOf } from "./events.ts";
-import { type Governed, govern } from "./govern.ts";
+import { type Governed, govern, isGovernedBy } from "./govern.ts";
 import type { IdentityStore, LoadedIdentity } from "./identities.ts";
 import type { KubeClient } from "./kube-client.ts";
 import { describeUnexpected, type Log } from "./log.ts";
 import type { WorkResult } from "./queue.ts";
 import { type BoundSecret, type Condition, type EnvironmentObject, type KubeObject, paths } from "./resources.ts";
 import { verdicts } from "./verdict.ts";
-import type { World } from "./world.ts";
+import { namespaceView, type World } from "./world.ts";
 
 export interface ReconcileDeps {
   readonly client: KubeClient;
@@ -55,7 +55,7 @@ async function open(bound: BoundSecret, deps: ReconcileDeps): Promise<Outcome> {
   let governed: Governed | undefined;
   let verified = false;
   try {
-    governed = govern(deps.world.namespace(namespace), deps.world.environments(), deps.ownNamespace);
+    governed = govern(seenNamespace(namespace, deps), deps.world.environments(), deps.ownNamespace);
     const document = bound.spec?.document;
     if (typeof document !== "string")
       throw new SealwardError("not-yaml", "spec.document is missing: it holds the sealed file");
@@ -69,6 +69,7 @@ async function open(bound: BoundSecret, deps: ReconcileDeps): Promise<Outcome> {
     );
     verified = true;
     try {
+      await assertStillGoverned(namespace, governed, deps);
       await applySecret(deps.client, bound, opened);
     } finally {
       for (const value of opened.data.values()) value.fill(0);
@@ -87,6 +88,25 @@ async function open(bound: BoundSecret, deps: ReconcileDeps): Promise<Outcome> {
     }
     throw error;
   }
+}
+
+/** Labels that are not known yet are not "no labels": a selector with NotIn would match those. */
+function seenNamespace(name: string, { world }: ReconcileDeps): NamespaceView {
+  const seen = world.namespace(name);
+  if (seen === null) throw new ClusterError("not-found", `Namespace "${name}" has not been seen yet`);
+  return seen;
+}
+
+/**
+ * The watch may lag behind a label that was changed, or a namespace that was made anew, and what is written is never
+ * taken back: where labels decide, they are read again right before the write. A difference is a conflict, looked at
+ * again when the watch has caught up.
+ */
+async function assertStillGoverned(name: string, { environment, by }: Governed, deps: ReconcileDeps): Promise<void> {
+  if (by === "name") return;
+  const namespace = await deps.client.get<KubeObject>(paths.namespace(name), { metadataOnly: true });
+  if (namespace !== null && isGovernedBy(environment, namespaceView(namespace), deps.world.environments())) return;
+  throw new ClusterError("conflict", `Namespace "${name}" is not what the watch has shown of it`);
 }
 
 /** With no identity at all, the file's own faults still come first: they are the same with every key. */

@@ -68,6 +68,7 @@ export const paths: {
   readonly namespaces: string;
   boundSecret(namespace: string, name: string): string;
   environment(name: string): string;
+  namespace(name: string): string;
   secrets(namespace: string): string;
   secret(namespace: string, name: string): string;
   events(namespace: string): string;
@@ -78,7 +79,8 @@ export const paths: {
   boundSecret: (namespace, name) =>
     `${group}/namespaces/${encodeURIComponent(namespace)}/boundsecrets/${encodeURIComponent(name)}`,
   environment: (name) => `${group}/environments/${encodeURIComponent(name)}`,
-  secrets: (namespace) => `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets`,
+  namespace: (name) => `${paths.namespaces}/${encodeURIComponent(name)}`,
+  secrets: (namespace) => `${paths.namespace(namespace)}/secrets`,
   secret: (namespace, name) => `${paths.secrets(namespace)}/${encodeURIComponent(name)}`,
   events: (namespace) => `/apis/events.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/events`,
 };

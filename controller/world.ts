@@ -68,9 +68,10 @@ export class World {
     return this.#parsed.values();
   }
 
-  /** Labels as last seen; none for a namespace that the watch has not shown yet, which then brings its objects back. */
-  namespace(name: string): NamespaceView {
-    return { name, labels: this.#namespaces.objects.get(name)?.metadata.labels ?? {} };
+  /** With the labels as last seen; null for a namespace that the watch has not shown yet, which brings its objects back. */
+  namespace(name: string): NamespaceView | null {
+    const seen = this.#namespaces.objects.get(name);
+    return seen === undefined ? null : namespaceView(seen);
   }
 
   keySecretVersion(name: string): string | undefined {
@@ -115,14 +116,20 @@ export class World {
 
   #enqueueWhere(concerns: (namespace: NamespaceView) => boolean): void {
     const answers = new Map<string, boolean>();
+    const isConcerned = (name: string): boolean => {
+      const namespace = this.namespace(name);
+      return namespace !== null && concerns(namespace);
+    };
     for (const { metadata } of this.#boundSecrets.objects.values()) {
       const { namespace = "" } = metadata;
-      const answer = answers.get(namespace) ?? concerns(this.namespace(namespace));
+      const answer = answers.get(namespace) ?? isConcerned(namespace);
       answers.set(namespace, answer);
       if (answer) this.#options.enqueue(boundSecretKey(metadata));
     }
   }
 }
+
+export const namespaceView = ({ metadata: { name, labels = {} } }: KubeObject): NamespaceView => ({ name, labels });
 
 const boundSecretKey = ({ namespace = "", name }: ObjectMeta): string => `boundsecret/${namespace}/${name}`;
 

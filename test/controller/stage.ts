@@ -130,9 +130,10 @@ export class Stage {
     await this.cluster.stop();
   }
 
-  async startController(): Promise<void> {
+  /** `change` stands between the controller and the API server. */
+  async startController(change: Partial<KubeClient> = {}): Promise<void> {
     this.#controller = startController({
-      client: this.client,
+      client: { ...this.client, ...change },
       ownNamespace,
       workers: 2,
       instance: "test",
