@@ -253,7 +253,9 @@ export async function bindSealed(
 ): Promise<BindResult> {
   const { environment, file } = options;
   assertNotElsewhere(document, options);
-  const opened = await openSops(document, { identities, file, checkBinding: false });
+  // Labels of entries are not authenticated: an identity of another environment opens nothing here, whatever it is called.
+  const own = identities.filter(({ recipient }) => !options.otherRecipients?.includes(recipient));
+  const opened = await openSops(document, { identities: own, file, checkBinding: false, namedOnly: true });
   const { binding, metadata, source, dataKey } = opened;
   if (binding !== null && binding.environment !== environment.name) {
     throw source.refusal(

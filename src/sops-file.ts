@@ -30,17 +30,19 @@ export interface OpenSopsOptions {
   readonly file?: string | undefined;
   /** Whether the binding must also agree with the file's own fields; `seal bind` renews one that does not. */
   readonly checkBinding: boolean;
+  /** Try an identity on the entries that name it, and on no other: a label is not authenticated. Default: try them all. */
+  readonly namedOnly?: boolean;
 }
 
 /** @throws not-yaml and its kin, not-sealed, sops-metadata-invalid, sops-unsupported, identity-missing, identity-unmatched, not-authentic, binding-mismatch */
 export async function openSops(
   document: string,
-  { identities, file, checkBinding }: OpenSopsOptions,
+  { identities, file, checkBinding, namedOnly = false }: OpenSopsOptions,
 ): Promise<OpenedSops> {
   const source = parseYaml(document, { file, maxBytes: maxSopsFileBytes });
   const metadata = readSopsMetadata(source);
   const selected = await compileSelection(source, metadata.rule);
-  const dataKey = unwrapAny(metadata, { identities, source });
+  const dataKey = unwrapAny(metadata, { identities, source, namedOnly });
   const binding = hasBinding(source) ? openOwnBinding(source, dataKey, checkBinding) : null;
   const leaves = openLeaves(source, leavesOf(source), { key: dataKey, selected });
   const mac = macOf(leaves, { onlyEncrypted: metadata.onlyEncrypted, selected });
@@ -52,7 +54,11 @@ export async function openSops(
 /** The entry's own identity first; then, as SOPS does, whatever opens it. */
 function unwrapAny(
   { age, hasKeyGroups }: SopsMetadata,
-  { identities, source }: { readonly identities: readonly AgeIdentity[]; readonly source: YamlSource },
+  {
+    identities,
+    source,
+    namedOnly,
+  }: { readonly identities: readonly AgeIdentity[]; readonly source: YamlSource; readonly namedOnly: boolean },
 ): KeyObject {
   if (age.length === 0) {
     const what = hasKeyGroups ? "uses key groups" : "has no age recipient";
@@ -62,6 +68,7 @@ function unwrapAny(
   let matched = false;
   for (const { recipient, enc } of age) {
     for (const identity of [...identities].sort((a, b) => named(a, recipient) - named(b, recipient))) {
+      if (namedOnly && identity.recipient !== recipient) continue;
       matched ||= identity.recipient === recipient;
       const dataKey = unwrapDataKey(enc, identity);
       if (dataKey?.length === dataKeyLength) return takeKey(dataKey);

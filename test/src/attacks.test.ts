@@ -139,6 +139,20 @@ describe("an unbound file of another environment", () => {
     );
     expect(error.message).toContain(prod.identity.recipient);
   });
+
+  it("nor when its entry is relabelled, to nothing or to a recipient of this environment", async () => {
+    const options = { environment: staging.policy, now, otherRecipients: prod.policy.ageRecipients };
+    const label = `recipient: ${prod.identity.recipient}`;
+    for (const [other, code] of [
+      ['recipient: ""', "identity-unmatched"],
+      [`recipient: ${staging.identity.recipient}`, "not-authentic"],
+    ] as const) {
+      await expectRefusal(
+        () => bindSealed(mutate(unbound, label, other), options, [prod.identity, staging.identity]),
+        code,
+      );
+    }
+  });
 });
 
 describe("comments beside a path that is as long as the file allows", () => {
