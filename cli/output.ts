@@ -10,15 +10,23 @@ export interface Destination {
   readonly force?: boolean;
 }
 
+/** What tells whether one file is the next version of another. */
+export interface Version {
+  readonly environment: string;
+  readonly namespace: string | undefined;
+  readonly name: string;
+  readonly isBoundSecret: boolean;
+}
+
 /**
- * Refuses an output that would destroy something: the input itself (`usage`), or a file (`file-exists`) that is not a sealed
- * file of `environment`. Called before any work is done; null for an environment allows no replacing at all.
+ * Refuses an output that would destroy something: the input itself (`usage`), or a file (`file-exists`) that is not an older
+ * version of what is written. Called before any work is done; null for what is written allows no replacing at all.
  */
 export async function assertMayWrite(
   io: Io,
   document: Document,
   to: Destination,
-  environment: string | null,
+  written: Version | null,
 ): Promise<void> {
   if (to.out === undefined) return;
   const target = await io.fs.realPath(resolve(io.cwd, to.out));
@@ -30,11 +38,17 @@ export async function assertMayWrite(
   }
   const kind = await io.fs.kind(target);
   if (kind === null || (kind === "file" && to.force)) return;
-  if (kind !== "file" || environment === null || (await environmentOf(io, to.out)) !== environment) {
-    const expected = environment === null ? "" : `, and is not a sealed file of "${environment}"`;
-    throw new SealwardError("file-exists", `Cannot write ${to.out}: it exists already${expected}`, { file: to.out });
-  }
+  const present = kind === "file" && written !== null ? await versionIn(io, to.out) : null;
+  if (written !== null && present !== null && described(present) === described(written)) return;
+  const difference =
+    written === null
+      ? ""
+      : `, as ${present === null ? "something else" : described(present)}, not as ${described(written)}`;
+  throw new SealwardError("file-exists", `Cannot write ${to.out}: it exists already${difference}`, { file: to.out });
 }
+
+const described = ({ environment, namespace, name, isBoundSecret }: Version): string =>
+  `${isBoundSecret ? "a BoundSecret with" : "a sealed file of"} ${[namespace, name].filter(Boolean).join("/")} for ${environment}`;
 
 /** Writes to `-o FILE`, whole or not at all, else to stdout. */
 export async function deliver(io: Io, text: string, to: Destination & { readonly plaintext?: boolean }): Promise<void> {
@@ -51,11 +65,13 @@ export async function deliverBack(io: Io, document: Document & { readonly path: 
     throw new ChangedMeanwhile(document.name);
 }
 
-/** The environment a sealed file claims; null for anything else, whatever is wrong with it. */
-async function environmentOf(io: Io, file: string): Promise<string | null> {
+/** What a sealed file claims to be; null for anything else, whatever is wrong with it. */
+async function versionIn(io: Io, file: string): Promise<Version | null> {
   try {
-    const { content } = documentOf(await readText(io, file), file, null);
-    return isSealed(content) ? (readManifest(content, file).environment ?? null) : null;
+    const { content, carrier } = documentOf(await readText(io, file), file, null);
+    if (!isSealed(content)) return null;
+    const { environment, namespace, name } = readManifest(content, file);
+    return environment === undefined ? null : { environment, namespace, name, isBoundSecret: carrier !== null };
   } catch (problem) {
     if (problem instanceof SealwardError) return null;
     throw problem;

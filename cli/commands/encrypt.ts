@@ -29,7 +29,12 @@ export async function encrypt(io: Io, file: string | undefined, options: Encrypt
     io,
     document.name,
   );
-  await assertMayWrite(io, document, options, environment.name);
+  await assertMayWrite(io, document, options, {
+    environment: environment.name,
+    namespace: manifest.namespace ?? options.namespace,
+    name: manifest.name,
+    isBoundSecret: options.wrap === true,
+  });
 
   const { text, info, notices } = sealManifest(document.text, {
     environment,

@@ -22,6 +22,15 @@ export async function wrap(io: Io, file: string | undefined, options: WrapOption
     const { notices } = checkSealed(document.content, found.expectation, document.name);
     for (const notice of notices) await printNote(io, `${notice.message} (${notice.code})`);
   }
-  await assertMayWrite(io, document, options, found?.environment.name ?? null);
+  const written =
+    found === null
+      ? null
+      : {
+          environment: found.environment.name,
+          namespace: found.manifest.namespace,
+          name: found.manifest.name,
+          isBoundSecret: true,
+        };
+  await assertMayWrite(io, document, options, written);
   await deliver(io, wrapDocument(document.content, document.name), options);
 }

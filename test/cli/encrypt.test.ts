@@ -62,6 +62,37 @@ describe("encrypt", () => {
   });
 });
 
+describe("-o over a file that exists", () => {
+  const out = "deploy/prod/db.sealed.yaml";
+
+  test.each([
+    ["another Secret", manifest({ name: "other" }), [], "payments/other"],
+    ["the Secret of another namespace", manifest({ namespace: "shop" }), [], "shop/db"],
+    ["the same Secret in a BoundSecret", plain, ["--wrap"], "a BoundSecret"],
+  ])("does not replace it by %s without --force", async (_, stdin, flags, message) => {
+    const dir = await sealedRepository();
+    const before = dir.snapshot();
+    const { code, stderr } = await dir.run(["--env", "prod", "-o", out, ...flags], { stdin });
+    expect([code, stderr]).toEqual([6, expect.stringContaining("(file-exists)")]);
+    expect(stderr).toContain(message);
+    expect(dir.snapshot()).toEqual(before);
+    await succeed(dir.run(["--env", "prod", "-o", out, "--force", ...flags], { stdin }));
+  });
+
+  test("wrap replaces the BoundSecret of the same Secret, and no other", async () => {
+    const dir = await sealedRepository();
+    const other = "deploy/prod/other.sealed.yaml";
+    await succeed(dir.run(["--env", "prod", "-o", other], { stdin: manifest({ name: "other" }) }));
+    for (let round = 0; round < 2; round++) await succeed(dir.run(["wrap", out, "-o", "deploy/prod/db.bound.yaml"]));
+    const before = dir.snapshot();
+    for (const to of [out, "deploy/prod/db.bound.yaml"]) {
+      const { code, stderr } = await dir.run(["wrap", other, "-o", to]);
+      expect([code, stderr]).toEqual([6, expect.stringContaining("(file-exists)")]);
+    }
+    expect(dir.snapshot()).toEqual(before);
+  });
+});
+
 const list = `apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: a}\n  stringData: {K: ${canary}}\n`;
 const refused: readonly [title: string, argv: string[], stdin: string, code: number, error: string, hint: string][] = [
   ["several documents", ["--env", "prod"], `${plain}---\n${plain}`, 3, "several-documents", "one by one"],
