@@ -37,9 +37,9 @@ export function eventFor(ready: Condition, { kind, object, now, instance }: Even
   };
 }
 
-/** Events live in a namespace; those about cluster-scoped objects live in `default`. */
+/** Events live in a namespace. For those about cluster-scoped objects, old servers refuse `default`, and none this one. */
 export function namespaceOf(object: KubeObject): string {
-  return object.metadata.namespace ?? "default";
+  return object.metadata.namespace ?? "kube-system";
 }
 
 function truncate(text: string, maxBytes: number): string {

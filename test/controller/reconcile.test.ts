@@ -81,6 +81,15 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
     ]);
   });
 
+  it("writes events about Environments, which are in no namespace, as well", async () => {
+    await stage.untilEnvironment("prod", "Loaded");
+    const told = await stage.cluster.waitFor("an event about an Environment", async () =>
+      (await stage.events("kube-system")).find(({ regarding }) => regarding.name === "prod"),
+    );
+    expect(told).toMatchObject({ reason: "Loaded", regarding: { kind: "Environment", name: "prod" } });
+    expect(stage.log.filter((line) => line.includes("event not written"))).toEqual([]);
+  });
+
   it.each([
     ["kubernetes.io/tls", { "tls.crt": canary, "tls.key": canary }],
     [
