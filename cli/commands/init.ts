@@ -124,6 +124,11 @@ async function assertOutsideGit(io: Io, keys: string, newFiles: ReadonlyMap<stri
 }
 
 async function addIgnoredNames(io: Io, file: string): Promise<void> {
+  // A link that came with the repository may lead to any file of this person.
+  if ((await io.fs.realPath(file)) !== file)
+    throw new SealwardError("file-unwritable", "Cannot add to .gitignore: it is a symbolic link", {
+      file: ".gitignore",
+    });
   const present = (await io.fs.kind(file)) === null ? "" : await readText(io, file);
   const missing = ignored.filter((name) => !present.split(/\r?\n/).includes(name));
   if (missing.length === 0) return;

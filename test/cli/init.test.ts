@@ -1,5 +1,5 @@
 // seal init, keygen, env manifest: what they write, where, and what they never replace.
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { generateAgeIdentity, parseAgeIdentities, parseConfig } from "../../src/index.ts";
@@ -167,6 +167,17 @@ describe("keygen", () => {
     expect([code, stdout, stderr]).toEqual([exit, "", expect.stringContaining(message)]);
     expect(stderr).not.toContain("CANARY");
   });
+});
+
+test("init does not write through a .gitignore that leads elsewhere, and takes back the keys", async () => {
+  const dir = gitdir();
+  const profile = join(dir.home, ".bashrc");
+  writeFileSync(profile, "# mine\n");
+  symlinkSync(profile, join(dir.path, ".gitignore"));
+  const { code, stderr } = await dir.run(["init"]);
+  expect([code, stderr]).toEqual([6, expect.stringContaining("symbolic link (file-unwritable)")]);
+  expect(readFileSync(profile, "utf8")).toBe("# mine\n");
+  expect([dir.has("seal.yaml"), readdirSync(join(dir.home, ".config/sealward/repo"))]).toEqual([false, []]);
 });
 
 describe("env manifest", () => {
