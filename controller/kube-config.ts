@@ -2,8 +2,12 @@
 // is used for configuration and credentials only (its requests open one TLS connection each, and its watches stop for
 // good on a reset). Knows nothing about the calls made with it.
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { Agent as HttpAgent } from "node:http";
 import { type AgentOptions, Agent as HttpsAgent, type RequestOptions } from "node:https";
+import { dirname, resolve } from "node:path";
+import type { User } from "@kubernetes/client-node/dist/config_types.js";
+import { parse } from "yaml";
 import { ClusterError } from "./cluster-error.ts";
 
 export interface KubeAccess {
@@ -28,14 +32,16 @@ export interface KubeConfigOptions {
 const credentialsAgeMs = 10_000;
 const socketLimits = { keepAlive: true, keepAliveMsecs: 30_000, maxSockets: 32, scheduling: "lifo" } as const;
 
-/** Throws a ClusterError of kind `unexpected` that says what is wrong with the configuration, without quoting it. */
+/**
+ * Throws a ClusterError that says what is wrong, without quoting it: of kind `unexpected` for the configuration, of kind
+ * `unauthorized` if it gives no credential.
+ */
 export async function loadKubeAccess(options: KubeConfigOptions): Promise<KubeAccess> {
   let config = await readConfig(options);
   const { server } = config;
   const plain = server.protocol === "http:";
   let agent: HttpAgent = plain ? new HttpAgent(socketLimits) : new HttpsAgent(socketLimits);
   let agentDigest = "";
-  let cached: { readonly headers: Record<string, string>; readonly at: number } | undefined;
   let distrusted = false;
 
   const refresh = async (): Promise<Record<string, string>> => {
@@ -49,6 +55,11 @@ export async function loadKubeAccess(options: KubeConfigOptions): Promise<KubeAc
       agentDigest = digest;
     }
     return headersOf(request);
+  };
+
+  let cached: { readonly headers: Record<string, string>; readonly at: number } | undefined = {
+    headers: await refresh(),
+    at: options.now(),
   };
 
   return {
@@ -74,7 +85,12 @@ interface LoadedConfig {
 
 async function readConfig({ kubeconfig, context, inCluster }: KubeConfigOptions): Promise<LoadedConfig> {
   const { KubeConfig } = await import("@kubernetes/client-node/dist/config.js");
-  const config = new KubeConfig();
+  const config = new (class extends KubeConfig {
+    override loadFromFile(file: string): void {
+      super.loadFromFile(file);
+      this.users = withTokenFiles(this.users, file);
+    }
+  })();
   try {
     if (kubeconfig !== undefined) config.loadFromFile(kubeconfig);
     else if (inCluster) config.loadFromCluster();
@@ -105,16 +121,42 @@ async function readConfig({ kubeconfig, context, inCluster }: KubeConfigOptions)
   return {
     server,
     credentials: async () => {
+      const user = config.getContextObject(name)?.user ?? "";
       const request: RequestOptions = { headers: {} };
       try {
         await config.applyToHTTPSOptions(request);
       } catch {
         // An exec plugin's stderr or a token path is in that error: neither belongs in a log.
-        throw new ClusterError("unauthorized", "The credentials of the kubeconfig could not be read");
+        throw new ClusterError("unauthorized", `The credentials of user "${user}" could not be read`);
       }
+      assertCredential(request, user);
       return request;
     },
   };
+}
+
+/** client-node does not know `tokenFile`. As an auth-provider it reads one, and again every minute, as in a pod. */
+function withTokenFiles(users: readonly User[], file: string): User[] {
+  const { users: entries } = parse(readFileSync(file, "utf8")) as {
+    readonly users?: readonly { readonly name?: unknown; readonly user?: { readonly tokenFile?: unknown } | null }[];
+  };
+  return users.map((user) => {
+    const tokenFile = entries?.find(({ name }) => name === user.name)?.user?.tokenFile;
+    if (typeof tokenFile !== "string" || tokenFile === "") return user;
+    const { token: _, ...others } = user;
+    const config = { tokenFile: resolve(dirname(file), tokenFile) };
+    return { ...others, authProvider: { name: "tokenFile", config } };
+  });
+}
+
+/** Without one, every answer would be 401 or 403, for ever. */
+function assertCredential(request: RequestOptions, user: string): void {
+  const { Authorization = "" } = headersOf(request);
+  if (/^\S+ +\S/.test(Authorization) || (request.cert !== undefined && request.key !== undefined)) return;
+  throw new ClusterError(
+    "unauthorized",
+    `User "${user}" of the kubeconfig has no credential: give a token or tokenFile, a client certificate with its key, an exec plugin, or a name and password`,
+  );
 }
 
 /** Secrets and tokens cross this connection, so it is TLS, or it does not leave the machine. */
@@ -146,7 +188,7 @@ function digestOf(request: RequestOptions): string {
 function headersOf(request: RequestOptions): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers ?? {}))
-    if (value !== undefined) headers[name] = String(value);
+    if (value !== undefined) headers[name] = String(value).trim(); // Token files end with a line break.
   if (typeof request.auth === "string")
     headers["Authorization"] = `Basic ${Buffer.from(request.auth).toString("base64")}`;
   return headers;

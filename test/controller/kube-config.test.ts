@@ -35,6 +35,12 @@ const write = (address: string, user: object): Promise<void> =>
     }),
   );
 
+const plugin = (credential: object): object => ({
+  apiVersion: "client.authentication.k8s.io/v1",
+  command: process.execPath,
+  args: ["-e", `console.log('${JSON.stringify(credential)}')`],
+});
+
 async function listen(answer: (response: ServerResponse, request: IncomingMessage) => void): Promise<string> {
   server = createServer((request, response) => answer(response, request.resume()));
   await new Promise<void>((resolve) => server?.listen(0, "127.0.0.1", resolve));
@@ -92,35 +98,55 @@ describe("loadKubeAccess()", () => {
       args: ["-e", "console.error('SECRET-TOKEN');process.exit(1)"],
     };
     await write("https://127.0.0.1:1", { exec });
-    const access = await load();
-    const error = await failureOf(access.authorize());
+    const error = await failureOf(load());
     expect(error.kind).toBe("unauthorized");
     expect(error.message).not.toContain("SECRET-TOKEN");
   });
 
+  it.each<[string, object]>([
+    ["nothing", {}],
+    ["an empty token", { token: "" }],
+    ["an empty token file", { tokenFile: "empty" }],
+    ["a certificate without its key", { "client-certificate-data": Buffer.from("x").toString("base64") }],
+    ["a plugin that gives nothing", { exec: plugin({ kind: "ExecCredential", status: {} }) }],
+  ])("refuses a user with %s at once, instead of asking without credentials for ever", async (_, user) => {
+    await writeFile(join(folder, "empty"), "\n");
+    await write("https://127.0.0.1:1", user);
+    const error = await failureOf(load());
+    expect(error.kind).toBe("unauthorized");
+    expect(error.message).toContain('User "u" of the kubeconfig has no credential');
+  });
+
+  it("refuses a token file that is not there at once, without its path", async () => {
+    await write("https://127.0.0.1:1", { tokenFile: "gone" });
+    const error = await failureOf(load());
+    expect(error.kind).toBe("unauthorized");
+    expect(error.message).not.toContain("gone");
+  });
+
   it("uses the token that a credential plugin gives", async () => {
-    const credential = { kind: "ExecCredential", status: { token: "from-plugin" } };
-    const exec = {
-      apiVersion: "client.authentication.k8s.io/v1",
-      command: process.execPath,
-      args: ["-e", `console.log('${JSON.stringify(credential)}')`],
-    };
+    const exec = plugin({ kind: "ExecCredential", status: { token: "from-plugin" } });
     await write("https://127.0.0.1:1", { exec });
     expect((await (await load()).authorize()).headers).toMatchObject({ Authorization: "Bearer from-plugin" });
   });
 
-  it("reads a token file again, so that a rotated token is used", async () => {
+  it.each<[string, (tokenFile: string) => object]>([
+    ["an auth-provider", (tokenFile) => ({ "auth-provider": { name: "tokenFile", config: { tokenFile } } })],
+    ["tokenFile", (tokenFile) => ({ tokenFile })],
+    ["a tokenFile that is relative to the kubeconfig", () => ({ tokenFile: "token" })],
+    ["tokenFile, before a token", (tokenFile) => ({ tokenFile, token: "stale" })],
+  ])("reads the token file of %s again, so that a rotated token is used", async (_, user) => {
     const tokenFile = join(folder, "token");
-    await writeFile(tokenFile, "old");
+    await writeFile(tokenFile, "old\n");
     let accepted = "old";
     const address = await serve(({ headers }) => ({
       status: headers.authorization === `Bearer ${accepted}` ? 200 : 401,
     }));
-    await write(address, { "auth-provider": { name: "tokenFile", config: { tokenFile } } });
+    await write(address, user(tokenFile));
     const client = createKubeClient(await load());
     await client.get("/x");
     accepted = "new";
-    await writeFile(tokenFile, "new");
+    await writeFile(tokenFile, "new\n");
     // The one that is refused makes the next one look again, whatever the age of what was read.
     expect((await failureOf(client.get("/x"))).kind).toBe("unauthorized");
     await expect(client.get("/x")).resolves.toEqual({});
