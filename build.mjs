@@ -18,6 +18,8 @@ const program = (entry, outfile) => ({
   format: "cjs",
   minifySyntax: true,
   mainFields: ["module", "main"],
+  // A dependency of the Kubernetes client asks for the built-in of this name, which newer Node warns about.
+  alias: { punycode: "punycode/" },
   banner: { js: "#!/usr/bin/env node" },
   plugins: [lazyChunk],
 });
