@@ -33,7 +33,9 @@ export interface Controller {
 export function startController(options: ControllerOptions): Controller {
   const { client, ownNamespace, workers, instance, clock, log, resyncMs = 600_000, random = Math.random } = options;
   const stopping = new AbortController();
-  const queue = new WorkQueue({ clock, workers, random, work, onError });
+  // A lane for each namespace: what a tenant makes this process work on is that tenant's own to wait for.
+  const laneOf = (key: string): string => key.slice(0, key.lastIndexOf("/"));
+  const queue = new WorkQueue({ clock, workers, random, work, onError, laneOf });
   const world = new World({
     client,
     ownNamespace,

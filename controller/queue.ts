@@ -1,4 +1,4 @@
-// The work queue: one entry per key, at most one worker per key, per-key back-off, delayed entries.
+// The work queue: one entry per key, at most one worker per key, per-key back-off, delayed entries; lanes take turns.
 // Knows nothing about what a key means, and gives up on none.
 import { backoffMs, type Clock } from "./clock.ts";
 
@@ -12,6 +12,8 @@ export interface QueueOptions {
   readonly clock: Clock;
   readonly workers: number;
   readonly work: (key: string) => Promise<WorkResult>;
+  /** Keys of one lane are worked on in their order, and lanes in turn: a long one makes no other wait for all of it. */
+  readonly laneOf?: (key: string) => string;
   /** Told about everything `work` throws; the key is retried. */
   readonly onError: (key: string, error: unknown) => void;
   readonly baseMs?: number;
@@ -22,7 +24,8 @@ export interface QueueOptions {
 
 export class WorkQueue {
   readonly #options: Required<QueueOptions>;
-  readonly #ready = new Set<string>();
+  /** By lane; the lane whose turn is next comes first, and none is empty. */
+  readonly #ready = new Map<string, Set<string>>();
   readonly #running = new Map<string, Promise<void>>();
   readonly #dirty = new Set<string>();
   readonly #delayed = new Map<string, () => void>();
@@ -31,7 +34,7 @@ export class WorkQueue {
   #stopped = false;
 
   constructor(options: QueueOptions) {
-    this.#options = { baseMs: 500, capMs: 300_000, random: Math.random, ...options };
+    this.#options = { baseMs: 500, capMs: 300_000, random: Math.random, laneOf: () => "", ...options };
   }
 
   /** Work on this key soon. Cuts short a delay or a back-off: the world has changed. */
@@ -39,7 +42,7 @@ export class WorkQueue {
     if (this.#stopped) return;
     this.#cancelDelay(key);
     if (this.#running.has(key)) this.#dirty.add(key);
-    else this.#ready.add(key);
+    else this.#makeReady(key);
     this.#dispatch();
   }
 
@@ -80,11 +83,26 @@ export class WorkQueue {
     this.#delayed.delete(key);
   }
 
+  #makeReady(key: string): void {
+    const lane = this.#options.laneOf(key);
+    this.#ready.set(lane, (this.#ready.get(lane) ?? new Set()).add(key));
+  }
+
+  #takeReady(): string | undefined {
+    const [next] = this.#ready;
+    if (next === undefined) return undefined;
+    const [lane, keys] = next;
+    const [key = ""] = keys;
+    keys.delete(key);
+    this.#ready.delete(lane);
+    if (keys.size > 0) this.#ready.set(lane, keys);
+    return key;
+  }
+
   #dispatch(): void {
     while (this.#started && !this.#stopped && this.#running.size < this.#options.workers) {
-      const [key] = this.#ready;
+      const key = this.#takeReady();
       if (key === undefined) return;
-      this.#ready.delete(key);
       this.#running.set(key, this.#run(key));
     }
   }

@@ -25,6 +25,7 @@ function desk(workers = 2): Desk {
     baseMs: 1000,
     capMs: 300_000,
     random: () => 1,
+    laneOf: (key) => key.split("/")[0] ?? "",
     onError: (_, error) => errors.push(error),
     work: (key) => {
       done.push(key);
@@ -76,6 +77,17 @@ describe("work queue", () => {
     expect(done).toEqual(["a", "b", "c"]);
     await finish("b", settled);
     await finish("c", settled);
+    expect(queue.isIdle()).toBe(true);
+  });
+
+  it("takes turns between lanes, so that a long one holds up no other", async () => {
+    const { queue, done, finish } = desk(1);
+    for (const key of ["a/1", "a/2", "a/3", "b/1", "c/1", "b/2"]) queue.add(key);
+    queue.start();
+    await turns();
+    queue.add("d/1");
+    for (let index = 0; index < 7; index++) await finish(done.at(-1) ?? "", settled);
+    expect(done).toEqual(["a/1", "b/1", "c/1", "a/2", "d/1", "b/2", "a/3"]);
     expect(queue.isIdle()).toBe(true);
   });
 

@@ -538,6 +538,20 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
     await stage.untilReason("ledger", "hindered", "Applied");
   });
 
+  it("lets no namespace wait until all of another one has been looked at", async () => {
+    await stage.stopController();
+    const crowd = Array.from({ length: 20 }, (_, index) => `crowd-${index}`);
+    for (const name of crowd) await stage.bind("ledger", name, "not: sealed\n");
+    await stage.bind("payments", "alone", seal(stage.prod, { name: "alone", namespace: "payments" }));
+    const before = stage.log.length;
+    await stage.startController();
+    await stage.untilReason("payments", "alone", "Applied");
+    for (const name of crowd) await stage.untilReason("ledger", name, "NotASecret");
+    const isAbout = (name: string) => (line: string) => line.includes(`"name":"${name}"`);
+    const place = (name: string): number => stage.log.slice(before).findIndex(isAbout(name));
+    expect(place("alone")).toBeLessThan(Math.max(...crowd.map(place)));
+  });
+
   it("lets a namespace go, with everything in it", { timeout: 120_000 }, async () => {
     await stage.namespace("leaving");
     const leaving = keyed("leaving");
