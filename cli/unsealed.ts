@@ -1,6 +1,6 @@
 // Finds Secrets in the clear in the text of any YAML or JSON file: single manifests, several documents, Lists. Looks at the
 // shape of the text where the library, which reads one document at a time, cannot say more; repairs and refuses nothing.
-import { isSealed, readManifest, SealwardError } from "../src/index.ts";
+import { isSealed, readManifest, SealwardError, type SecretManifest } from "../src/index.ts";
 
 export interface Piece {
   readonly text: string;
@@ -8,15 +8,50 @@ export interface Piece {
   readonly lineOffset: number;
 }
 
-// A value has one tag and one anchor at most. The limits keep the search linear where every "kind" begins a chain of them.
-const kindOf = (kinds: string): RegExp =>
-  new RegExp(`\\bkind["']?\\s*:\\s*(?:[!&]\\S{1,200}\\s+){0,2}["']?(?:${kinds})(?![\\w-])`, "g");
-const hasValues = /(?:^|[\s{,"'])(?:data|stringData)["']?\s*:/;
+// A comment, tag or alias where the kind should stand counts as any kind: no tool writes that, so whoever does means to hide one.
+// The limits keep the search linear where every "kind" begins a long chain of something.
+const kindOf = (kinds: string): RegExp => {
+  const key = `(?:\\bkind["']?\\s*(?:#[^\\n]{0,200}\\n\\s*)?|\\*\\S{1,100}\\s+)`;
+  const word = `(?:[|>][^\\n]{0,100}\\n\\s*)?["']?(?:${kinds})(?![\\w-])`;
+  const value = `(?:&\\S{1,200}\\s+)?(?:[!*#]|&\\S{200}|${word})`;
+  return new RegExp(`${key}:\\s*${value}|\\?[ \\t]+["']?kind["']?\\s+#`, "g");
+};
+const hasValues = /(?:^|[\s{,"'])(?:data|stringData)["']?\s*(?:#[^\n]{0,200}\n\s*)?:/;
 const hasSopsBlock = /(?:^|[{,]\s*)["']?sops["']?\s*:/m;
 
 /** Whether a file is worth a closer look: it may hold a Secret, plain or sealed. Cheap; wrong only in the cautious way. */
 export function mentionsSecret(text: string): boolean {
-  return kindOf("(?:Bound)?Secret(?:List)?").test(text) || (hasSopsBlock.test(text) && text.includes("ENC["));
+  return mentions(spelledOut(text));
+}
+
+function mentions(spelled: string): boolean {
+  return kindOf("(?:Bound)?Secret(?:List)?").test(spelled) || (hasSopsBlock.test(spelled) && spelled.includes("ENC["));
+}
+
+/** For the same question, bytes as text; UTF-16, which kubectl reads as well, without its zeros. */
+export function looseText(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes).toString("latin1");
+  return text.slice(0, 4).includes("\u0000") || /^(?:\xff\xfe|\xfe\xff)/.test(text)
+    ? text.replaceAll("\u0000", "")
+    : text;
+}
+
+/** The text with letters in place of their escapes, and without escaped line breaks. */
+function spelledOut(text: string): string {
+  if (!text.includes("\\")) return text;
+  return text
+    .replace(/\\\r?\n[ \t]*/g, "")
+    .replace(/\\(?:x|u00|U000000)([4-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+/** Whether the file, as a parser reads it, is sealed, however its `sops` is spelled. */
+export function isSealedFile(text: string): boolean {
+  return isSealed(text) || reading(text).manifest?.sealed === true;
+}
+
+/** A BoundSecret that only a parser recognizes; the library looks for the word. */
+export function hidesBoundSecret(text: string): boolean {
+  return !text.includes("BoundSecret") && spelledOut(text).includes("BoundSecret");
 }
 
 /** The documents of a YAML stream. "---" at the start of a line is a marker everywhere in YAML, so no parser is needed. */
@@ -33,7 +68,8 @@ export function splitDocuments(text: string): readonly Piece[] {
 
 /** A file or piece that cannot be read but was, by its look, a Secret or a sealed file; not so a template with a Secret in it. */
 export function looksBroken(text: string): boolean {
-  return mentionsSecret(text) && (!text.includes("{{") || hasSopsBlock.test(text));
+  const spelled = spelledOut(text);
+  return mentions(spelled) && (!spelled.includes("{{") || hasSopsBlock.test(spelled));
 }
 
 /**
@@ -41,23 +77,32 @@ export function looksBroken(text: string): boolean {
  * @throws what is wrong with a text that has a sops block and yet cannot be read as a sealed file
  */
 export function unsealedIn({ text, lineOffset }: Piece): readonly FoundAt[] {
-  if (!hasValues.test(text) || isSealed(text)) return [];
-  const problem = problemOf(text);
-  if (problem !== null && problem.code !== "not-a-secret" && hasSopsBlock.test(text)) throw problem;
-  if (problem?.code === "not-yaml" && !looksBroken(text)) return [];
+  const { manifest, problem } = reading(text);
+  const spelled = spelledOut(text);
+  const start = { line: lineOffset + 1, column: 1 };
+  if (manifest !== null) {
+    const isClear = !manifest.sealed && manifest.dataKeys.length + manifest.stringDataKeys.length > 0;
+    return isClear ? firstOf(placesOf(spelled, kindOf("Secret"), lineOffset), start) : [];
+  }
+  if (!hasValues.test(spelled)) return [];
+  if (problem.code !== "not-a-secret" && hasSopsBlock.test(spelled)) throw problem;
+  if (problem.code === "not-yaml" && !looksBroken(text)) return [];
   // Values that Kubernetes or we would refuse are no less in the clear.
-  if (problem?.code !== "not-a-secret") return firstOf(placesOf(text, kindOf("Secret"), lineOffset));
-  if (!kindOf("List|SecretList").test(text)) return [];
-  const items = [...placesOf(text, kindOf("Secret"), lineOffset)];
-  return items.length > 0 ? items : firstOf(placesOf(text, kindOf("SecretList"), lineOffset));
+  if (problem.code !== "not-a-secret") return firstOf(placesOf(spelled, kindOf("Secret"), lineOffset));
+  if (!kindOf("\\w{0,100}List").test(spelled)) return [];
+  const items = [...placesOf(spelled, kindOf("Secret"), lineOffset)];
+  return items.length > 0 ? items : firstOf(placesOf(spelled, kindOf("SecretList"), lineOffset));
 }
 
-function problemOf(text: string): SealwardError | null {
+type Reading =
+  | { readonly manifest: SecretManifest; readonly problem: null }
+  | { readonly manifest: null; readonly problem: SealwardError };
+
+function reading(text: string): Reading {
   try {
-    readManifest(text);
-    return null;
+    return { manifest: readManifest(text), problem: null };
   } catch (problem) {
-    if (problem instanceof SealwardError) return problem;
+    if (problem instanceof SealwardError) return { manifest: null, problem };
     throw problem;
   }
 }
@@ -79,7 +124,7 @@ function* placesOf(text: string, pattern: RegExp, lineOffset: number): Generator
   }
 }
 
-function firstOf(places: Iterable<FoundAt>): readonly FoundAt[] {
+function firstOf(places: Iterable<FoundAt>, otherwise?: FoundAt): readonly FoundAt[] {
   for (const place of places) return [place];
-  return [];
+  return otherwise === undefined ? [] : [otherwise];
 }

@@ -1,14 +1,23 @@
 // seal check: the keyless steps of the gate over files and folders, and a search for Secrets that are not sealed. Findings
 // go to stdout, everything else to stderr. No content of a file can stop it, only what is wrong with seal.yaml itself.
 import { resolve } from "node:path";
-import { checkSealed, type ErrorCode, isSealed, SealwardError } from "../../src/index.ts";
+import { checkSealed, type ErrorCode, SealwardError } from "../../src/index.ts";
 import { decodeText, documentOf } from "../document.ts";
 import { configMissing, findExpectation } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
 import { printDone, safeJson, safeText } from "../report.ts";
 import { findSettings, type SettingsCache } from "../settings.ts";
-import { looksBroken, mentionsSecret, type Piece, splitDocuments, unsealedIn } from "../unsealed.ts";
+import {
+  hidesBoundSecret,
+  isSealedFile,
+  looksBroken,
+  looseText,
+  mentionsSecret,
+  type Piece,
+  splitDocuments,
+  unsealedIn,
+} from "../unsealed.ts";
 
 export interface CheckOptions {
   readonly env?: string;
@@ -29,12 +38,12 @@ interface Survey {
   readonly io: Io;
   readonly sources: { readonly env?: string; readonly known: SettingsCache };
   readonly results: Result[];
-  /** SOPS files that are no Secrets, and files too large to be read: seen, not checked. */
+  /** SOPS files that are no Secrets: seen, not checked. */
   readonly others: string[];
 }
 
-// No manifest comes near this; a larger file is data that happens to be named like one.
-const maxFileBytes = 32 * 1024 * 1024;
+// Far above any manifest, and what can still be searched in seconds.
+const maxFileBytes = 128 * 1024 * 1024;
 
 export async function check(io: Io, paths: readonly string[], options: CheckOptions): Promise<void> {
   const known: SettingsCache = new Map();
@@ -72,11 +81,12 @@ async function checkFile(survey: Survey, file: string): Promise<void> {
   // Git also lists what was deleted but not yet staged, and submodules, which are folders.
   if ((await io.fs.kind(path)) !== "file") return;
   if ((await io.fs.size(path)) > maxFileBytes) {
-    others.push(file);
+    const message = `The file has more than ${maxFileBytes} bytes and is not searched; a Secret could be in it`;
+    results.push({ file, status: "refused", code: "too-large", message });
     return;
   }
   const bytes = await io.fs.read(path);
-  const loose = Buffer.from(bytes).toString("latin1");
+  const loose = looseText(bytes);
   if (!mentionsSecret(loose)) return;
   try {
     const text = decodeText(bytes, file);
@@ -93,7 +103,9 @@ async function checkFile(survey: Survey, file: string): Promise<void> {
 /** A whole file, or a BoundSecret among other objects. Throws what the gate throws. */
 async function checkPiece({ io, sources, results }: Survey, file: string, piece: Piece): Promise<void> {
   const document = documentOf(piece.text, file, resolve(io.cwd, file));
-  if (!isSealed(document.content)) {
+  if (document.carrier === null && hidesBoundSecret(piece.text))
+    throw new SealwardError("shape-invalid", "The file spells BoundSecret in escapes, which hides it from readers");
+  if (!isSealedFile(document.content)) {
     for (const place of unsealedIn({ ...piece, text: document.content })) {
       const message = "this Secret is not sealed; its values are readable by everyone who can read the repository";
       results.push({ file, status: "unsealed", code: "not-sealed", message, ...place });
@@ -111,7 +123,7 @@ async function checkPiece({ io, sources, results }: Survey, file: string, piece:
 async function checkOneOfSeveral(survey: Survey, file: string, piece: Piece): Promise<void> {
   if (!mentionsSecret(piece.text)) return;
   try {
-    if (isSealed(piece.text))
+    if (isSealedFile(piece.text))
       throw new SealwardError("several-documents", "A sealed file holds one document, and this file has several", {
         line: 1,
       });

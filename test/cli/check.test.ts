@@ -1,6 +1,6 @@
 // seal check: no key, any folder, and no file that can stop it.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, renameSync, symlinkSync } from "node:fs";
+import { mkdirSync, renameSync, symlinkSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { canary, type GitDir, gitdir, manifest, sealedRepository, succeed } from "./gitdir.ts";
@@ -62,6 +62,81 @@ describe("Secrets that are not sealed are found with their line", () => {
     ).toEqual(places.map((place) => `${file}:${place} not-sealed`));
     expect([code, stderr]).toEqual([1, expect.stringContaining("(check-failed)")]);
     expect(stdout + stderr).not.toContain(canary);
+  });
+});
+
+describe("however a Secret is spelled, it is found", () => {
+  const kind = (spelled: string): string => manifest().replace("kind: Secret", spelled);
+  const inList = (spelled: string): string =>
+    `apiVersion: v1\nkind: List\nitems:\n${item("a").replace("kind: Secret", spelled)}`;
+  const spellings = [
+    "kind: >-\n    Secret",
+    "kind: # c\n    Secret",
+    `kind: # ${"long ".repeat(100)}\n    Secret`,
+    'kind: "Secr\\u0065t"',
+    'kind: "Secr\\x65t"',
+    'kind: "S\\U00000065cret"',
+    '"k\\x69nd": Secret',
+    'kind: "Sec\\\n    ret"',
+    "kind: &k Secret",
+    "kind: !!str Secret",
+    "kind: !<tag:yaml.org,2002:str> Secret",
+    "kind: !!binary U2VjcmV0",
+    "kind:\n    Secret",
+  ];
+  const files: [title: string, text: string][] = [
+    ...spellings.flatMap((spelled): [string, string][] => [
+      [spelled, kind(spelled)],
+      [`${spelled} in a List`, inList(spelled)],
+      [`${spelled} behind another document`, `a: 1\n---\n${kind(spelled)}`],
+      [`${spelled} in a file that no cluster takes whole`, `${"# padding\n".repeat(120_000)}${kind(spelled)}`],
+    ]),
+    ["? kind", kind("? kind\n: Secret")],
+    ["? kind # c", kind(`? kind # ${"long ".repeat(100)}\n: Secret`)],
+    ["an alias", `${kind("kind: *k")}`.replace("name: db", "name: &k Secret")],
+    [
+      "an alias for the key",
+      kind("*k : Secret")
+        .replace("name: db", "name: &k kind")
+        .replace(/^(.*\n)(.*\n)(.*\n)(.*\n)(.*\n)/, "$1$3$4$5$2"),
+    ],
+    ["a List's item by an alias", inList("kind: *k").replace("name: a", "name: &k Secret")],
+    ["stringData in escapes", manifest().replace("stringData:", '"string\\u0044ata":')],
+    ["stringData with a comment", manifest().replace("stringData:", "? stringData # c\n:")],
+    ["a second document without a marker", `a: 1\n...\n${manifest()}`],
+    ["a second JSON document", '{"kind":"ConfigMap"}{"kind":"Secret","apiVersion":"v1","data":{"K":"YQ=="}}'],
+    ["a List of another kind", inList("kind: Secret").replace("kind: List", "kind: ConfigMapList")],
+  ];
+  test.each(files)("%s", async (_, text) => {
+    const dir = gitdir({ "a.yaml": text });
+    const { code, stdout, stderr } = await dir.run(["check"]);
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/^a\.yaml:\d+:\d+: not-sealed: .*\n$/)]);
+    expect(stderr).toContain("1 not sealed");
+  });
+
+  test("UTF-16, which kubectl reads", async () => {
+    const dir = gitdir();
+    dir.write("a.yaml", Buffer.from(`\ufeff${manifest()}`, "utf16le"));
+    expect(await dir.run(["check"])).toMatchObject({ code: 1, stdout: expect.stringMatching(/^a\.yaml: not-utf8: /) });
+  });
+
+  test("a file too large to search", async () => {
+    const dir = gitdir({ "a.yaml": "" });
+    truncateSync(join(dir.path, "a.yaml"), 129 * 1024 * 1024);
+    expect(await dir.run(["check"])).toMatchObject({ code: 1, stdout: expect.stringMatching(/^a\.yaml: too-large: /) });
+  });
+
+  test("a sealed file and a BoundSecret in escapes are checked, or refused", async () => {
+    const dir = await sealedRepository();
+    const staging = dir.read("deploy/staging/db.sealed.yaml");
+    dir.write("deploy/prod/a.yaml", staging.replace(/^sops:/m, '"s\\u006fps":'));
+    const wrapped = (await succeed(dir.run(["wrap", "deploy/staging/db.sealed.yaml"]))).stdout;
+    dir.write("deploy/prod/b.yaml", wrapped.replace("kind: BoundSecret", 'kind: "Bound\\u0053ecret"'));
+    const { code, stdout } = await dir.run(["check"]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /^deploy\/prod\/a\.yaml.*: environment-mismatch: .*\ndeploy\/prod\/b\.yaml: shape-invalid: .*\n$/,
+    );
   });
 });
 
@@ -226,6 +301,8 @@ describe("nothing stops it", () => {
 
   test.each([
     ["tags behind every kind", `# ${"kind:!x !".repeat(110_000)}`, ""],
+    ["aliases before every colon", `# ${"*".repeat(300_000)}${"* :".repeat(200_000)}${" ".repeat(100_000)}`, ""],
+    ["blanks behind every kind", `# ${"kind: &x\n#".repeat(90_000)}`, ""],
     ["long tags behind every kind", `# ${"kind:!".repeat(170_000)}`, ""],
     [
       "a Secret behind comments that name it",
