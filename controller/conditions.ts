@@ -178,11 +178,19 @@ export function toConditions(found: readonly Finding[], { previous, generation, 
     const before = previous.find(({ type }) => type === finding.type);
     const lastTransitionTime =
       before?.status === finding.status ? before.lastTransitionTime : now.toISOString().replace(/\.\d+Z$/, "Z");
-    const message =
-      finding.message.length <= maxMessageLength
-        ? finding.message
-        : `${finding.message.slice(0, maxMessageLength - 1)}…`;
+    const message = printable(finding.message);
     return { ...finding, message, lastTransitionTime, observedGeneration: generation };
   });
   return [...kept, ...ours];
+}
+
+/** What a document claims may stand in a message, and messages are read on terminals: nothing there steers one. */
+function printable(text: string): string {
+  const escaped = text.replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
+  if (escaped.length <= maxMessageLength) return escaped;
+  // Half of a character would come back from the API server as another one, and be written anew with each pass.
+  return `${escaped.slice(0, maxMessageLength - 1).replace(/\p{Cs}$/u, "")}…`;
 }

@@ -105,6 +105,24 @@ describe("toConditions()", () => {
     const found = [{ type: "Ready", status: "False", reason: "X", message: "x".repeat(10_000) }] as const;
     expect(toConditions(found, { previous: [], generation: 1, now: at(1) })[0]?.message).toHaveLength(4096);
   });
+
+  it("never cuts a character in two", () => {
+    const found = [{ type: "Ready", status: "False", reason: "X", message: `x${"🔑".repeat(5000)}` }] as const;
+    const [condition] = toConditions(found, { previous: [], generation: 1, now: at(1) });
+    expect(condition?.message).toMatch(/^x(🔑)+…$/u);
+  });
+
+  it.each([
+    ["\u009b2J", "\\u{9b}2J"],
+    ["\u001b[2J", "\\u{1b}[2J"],
+    ["two\nlines", "two\\u{a}lines"],
+    ["\u202eturned", "\\u{202e}turned"],
+    ["half \ud83d", "half \\u{d83d}"],
+    ["Größe 🔑", "Größe 🔑"],
+  ])("writes %j so that no terminal is steered by it and it comes back as it went", (message, expected) => {
+    const found = [{ type: "Ready", status: "False", reason: "X", message }] as const;
+    expect(toConditions(found, { previous: [], generation: 1, now: at(1) })[0]?.message).toBe(expected);
+  });
 });
 
 describe("events", () => {
