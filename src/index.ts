@@ -1,5 +1,6 @@
 // The library's public face: everything that cli and controller use, and nothing else. Imported by nothing within src.
 export { type AgeIdentity, assertAgeRecipient, generateAgeIdentity, parseAgeIdentities } from "./age-keys.ts";
+export { type BindOptions, type BindResult, bindSealed } from "./bind.ts";
 export {
   type BoundSecretFile,
   boundSecretApiVersion,
@@ -25,9 +26,6 @@ export {
 } from "./open.ts";
 export type { SealOptions } from "./prepare.ts";
 export {
-  type BindOptions,
-  type BindResult,
-  bindSealed,
   type Resealed,
   resealEdited,
   setValue,

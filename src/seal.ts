@@ -1,14 +1,14 @@
 // Seals a plain Secret manifest for one environment: normalises what servers added, states the claims, encrypts every value
 // and comment of data and stringData in place, and closes the file with a SOPS block. The finished text is read again and
 // opened with the data key before it is given out.
-import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { type KeyObject, randomBytes } from "node:crypto";
 import type { YAMLMap } from "yaml";
 import { wrapDataKey } from "./age.ts";
 import { type Binding, bindingOf, bindingPath, encodeBinding, type Place } from "./binding.ts";
 import { secretComments } from "./clear-leak.ts";
-import { isSealedPath, type SealedInfo, sealedRegex, verify } from "./gate.ts";
+import { isSealedPath, type SealedInfo, sealedRegex, takeKey, verify } from "./gate.ts";
 import { bindingAnnotation, type Entry, type Manifest, readManifestShape, scopeAnnotation } from "./manifest.ts";
-import { prepare, type SealOptions } from "./prepare.ts";
+import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
 import { type AgeEntry, formatSopsBlock, formatTime, metadataNode, readSopsMetadata } from "./sops-metadata.ts";
 import { leavesOf, macOf, openLeaves, sealMac } from "./sops-tree.ts";
 import { aadOfPath, dataKeyLength, encryptValue, looksEncrypted } from "./sops-value.ts";
@@ -30,17 +30,20 @@ export interface Sealed {
 export function sealManifest(text: string, options: SealOptions): Sealed {
   const prepared = prepare(text, options);
   const { manifest, place } = prepared;
-  const raw = randomBytes(dataKeyLength);
-  const age = options.environment.ageRecipients.map((recipient) => ({ recipient, enc: wrapDataKey(raw, recipient) }));
-  const key = createSecretKey(raw);
-  raw.fill(0);
-  const sealed = encryptManifest(manifest, { place, key, block: newBlock(age), now: options.now });
+  const sealed = encryptUnderNewKey(prepared, options);
   const { environment, scope, namespace, name } = place;
   return {
     text: sealed,
     info: { environment, scope, namespace, name, type: manifest.type },
     notices: prepared.notices,
   };
+}
+
+/** The sealed text of a prepared manifest under a fresh data key, wrapped for every recipient of the environment. */
+export function encryptUnderNewKey({ manifest, place }: Prepared, { environment, now }: SealOptions): string {
+  const raw = randomBytes(dataKeyLength);
+  const age = environment.ageRecipients.map((recipient) => ({ recipient, enc: wrapDataKey(raw, recipient) }));
+  return encryptManifest(manifest, { place, key: takeKey(raw), block: newBlock(age), now });
 }
 
 /** What a re-sealing keeps of the previous file: the text of whatever did not change. */

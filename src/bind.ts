@@ -1,0 +1,135 @@
+// `seal bind`: gives a SOPS Secret its binding, or renews one after a change that was meant. Opens the file as SOPS would,
+// MAC and all, and never moves it to another environment.
+import type { KeyObject } from "node:crypto";
+import { wrapDataKey } from "./age.ts";
+import type { AgeIdentity } from "./age-keys.ts";
+import { assertCommentsStaySecret } from "./clear-leak.ts";
+import { quoteName } from "./errors.ts";
+import { printableId, type SealedInfo, sealedRegex, unboundRegex } from "./gate.ts";
+import { bindingAnnotation, type Scope, scopeAnnotation } from "./manifest.ts";
+import { prepare, type SealOptions } from "./prepare.ts";
+import { previousBlock, previousOf } from "./reseal.ts";
+import { encryptManifest, encryptUnderNewKey, newBlock } from "./seal.ts";
+import { openSops } from "./sops-file.ts";
+import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
+import { looksEncrypted } from "./sops-value.ts";
+import { applyEdits, replaceScalar } from "./splice.ts";
+import { commentsOf, isScalar, maxSopsFileBytes, parseYaml } from "./yaml-source.ts";
+
+export interface BindOptions extends SealOptions {
+  /** age recipients of the other environments that are not also this one's. */
+  readonly otherRecipients?: readonly string[] | undefined;
+}
+
+export interface BindResult {
+  readonly text: string;
+  readonly info: SealedInfo;
+  /** What is different now, for people. */
+  readonly changes: readonly string[];
+}
+
+/**
+ * Binds a SOPS Secret that has no binding, or binds again one whose labels, keys, name or recipients were changed on
+ * purpose. The MAC must hold, and a binding that is there must be of the same environment. Recipients become the
+ * environment's; one that could open the file and no longer should costs a new data key.
+ * @throws environment-mismatch, not-authentic, identity-missing, identity-unmatched, and every refusal of sealing
+ */
+export async function bindSealed(
+  document: string,
+  options: BindOptions,
+  identities: readonly AgeIdentity[],
+): Promise<BindResult> {
+  const { environment, file } = options;
+  assertNotElsewhere(document, options);
+  // Labels of entries are not authenticated: an identity of another environment opens nothing here, whatever it is called.
+  const own = identities.filter(({ recipient }) => !options.otherRecipients?.includes(recipient));
+  const opened = await openSops(document, { identities: own, file, checkBinding: false, namedOnly: true });
+  const { binding, metadata, source, dataKey } = opened;
+  if (binding !== null && binding.environment !== environment.name) {
+    throw source.refusal(
+      "environment-mismatch",
+      `The file is bound to ${quoteName(binding.environment)}; binding does not move it to ${quoteName(environment.name)}`,
+    );
+  }
+  const prepared = prepare(withScope(opened.plainText, options.scope), options);
+  assertCommentsStaySecret(prepared.manifest, opened.comments, source);
+  const foreign = metadata.recipients.filter(
+    ({ kind, id }) => kind !== "age" || !environment.ageRecipients.includes(id),
+  );
+  const missing = environment.ageRecipients.filter(
+    (recipient) => !metadata.age.some((entry) => entry.recipient === recipient),
+  );
+  const keepsKey = foreign.length === 0 && isOurSelection(metadata);
+  const text = keepsKey
+    ? encryptManifest(prepared.manifest, {
+        place: prepared.place,
+        now: options.now,
+        key: dataKey,
+        block:
+          missing.length === 0 && metadata.rule?.pattern === sealedRegex
+            ? previousBlock(source, metadata)
+            : newBlock(entriesFor(environment.ageRecipients, metadata, dataKey)),
+        previous: previousOf(source, opened),
+      })
+    : encryptUnderNewKey(prepared, options);
+  const { scope, namespace, name } = prepared.place;
+  const changes = [
+    binding === null ? `bound to ${environment.name}, scope ${scope}` : "binding renewed",
+    ...foreign.map(({ kind, id }) => `removed the ${kind} recipient ${printableId(id)}: new data key`),
+    ...(foreign.length === 0 && !keepsKey ? ["selection rule replaced: new data key"] : []),
+    ...(metadata.onlyEncrypted
+      ? ["mac_only_encrypted: until now nothing confirmed the clear fields; look at them"]
+      : []),
+    ...missing.map((recipient) => `added the recipient ${recipient}`),
+    ...(!keepsKey && commentsOf(prepared.manifest.source.text).some(({ text: comment }) => looksEncrypted(comment))
+      ? ["a comment that could not be opened stays as it is, under the old data key"]
+      : []),
+    ...prepared.notices,
+  ];
+  return {
+    text,
+    info: { environment: environment.name, scope, namespace, name, type: prepared.manifest.type },
+    changes,
+  };
+}
+
+/** An unbound file says nothing of where it belongs but through who can open it: another environment's file stays there. */
+function assertNotElsewhere(document: string, { environment, otherRecipients = [], file }: BindOptions): void {
+  const source = parseYaml(document, { file, maxBytes: maxSopsFileBytes });
+  if (source.root.getIn(["metadata", "annotations", bindingAnnotation]) !== undefined) return;
+  const { recipients } = readSopsMetadata(source);
+  const other = recipients.find(({ kind, id }) => kind === "age" && otherRecipients.includes(id));
+  if (other === undefined) return;
+  throw source.refusal(
+    "recipient-foreign",
+    `The file has no binding and is sealed to ${other.id}, a recipient of another environment than ${quoteName(environment.name)}`,
+  );
+}
+
+function isOurSelection({ rule, onlyEncrypted, hasKeyGroups }: SopsMetadata): boolean {
+  return (
+    rule?.name === "encrypted_regex" &&
+    [sealedRegex, unboundRegex].includes(rule.pattern) &&
+    !onlyEncrypted &&
+    !hasKeyGroups
+  );
+}
+
+/** Entries that are there keep their text; the others are wrapped anew. */
+function entriesFor(recipients: readonly string[], { age }: SopsMetadata, dataKey: KeyObject): SopsMetadata["age"] {
+  const raw = dataKey.export();
+  const entries = recipients.map(
+    (recipient) =>
+      age.find((entry) => entry.recipient === recipient) ?? { recipient, enc: wrapDataKey(raw, recipient) },
+  );
+  raw.fill(0);
+  return entries;
+}
+
+/** The text with another scope claim, where one was asked for and a claim is there. */
+function withScope(plainText: string, scope: Scope | undefined): string {
+  if (scope === undefined) return plainText;
+  const source = parseYaml(plainText);
+  const node: unknown = source.root.getIn(["metadata", "annotations", scopeAnnotation], true);
+  return isScalar(node) ? applyEdits(plainText, [replaceScalar(source, node, scope)]) : plainText;
+}
