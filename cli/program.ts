@@ -1,5 +1,6 @@
 // The command table: names, flags, help. Declares only; each action loads its command's file when it is called, which
 // keeps the start short.
+import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { scopes } from "../src/index.ts";
 import type { Io } from "./io.ts";
@@ -73,10 +74,9 @@ export function createProgram(io: Io, write: (stream: "stdout" | "stderr", text:
     .option("-i, --in-place", "replace the file by its sealed form")
     .option("--wrap", "write a BoundSecret that carries the sealed file")
     .option("--force", "replace an existing output whatever it is")
-    .action(async (file: string | undefined, options) => {
-      rejectMistypedCommand(program, file);
-      return (await import("./commands/encrypt.ts")).encrypt(io, file, options);
-    });
+    .action(async (file: string | undefined, options) =>
+      (await import("./commands/encrypt.ts")).encrypt(io, file, options),
+    );
 
   opening(command("decrypt [file]", "open a sealed file; - or no FILE is stdin"))
     .option("-o, --out <file>", "write the plaintext to a file that only you can read")
@@ -137,16 +137,21 @@ const opening = (command: Command): Command =>
 
 const collect = (value: string, previous: readonly string[] = []): readonly string[] => [...previous, value];
 
-/** `seal decypt` reaches the default command as a file name; commander itself only compares with command names before that. */
-function rejectMistypedCommand(program: Command, word: string | undefined): void {
-  if (word === undefined || !/^[a-z]+$/.test(word)) return;
-  const close = commandNames.find((name) => name !== word && isOneSlip(word, name));
-  if (close !== undefined)
-    program.error(`error: unknown command '${word}' (for a file of that name: ./${word})\n(Did you mean ${close}?)`);
+/**
+ * Refuses a first word that is neither a command nor a file. Commander would take it for the default command's FILE, and
+ * what follows for one argument too many. A word with a dot or a slash was meant as a file, which says so itself.
+ */
+export async function rejectUnknownCommand(program: Command, io: Io, word: string | undefined): Promise<void> {
+  if (word === undefined || !/^[a-z][\w-]*$/i.test(word) || commandNames.includes(word)) return;
+  if ((await io.fs.kind(resolve(io.cwd, word))) !== null) return;
+  const close = word === "version" ? "--version" : commandNames.find((name) => isMeant(word, name));
+  program.error(`error: unknown command '${word}'${close === undefined ? "" : ` (did you mean ${close}?)`}`);
 }
 
-/** One letter too many, missing, wrong, or two swapped. */
-function isOneSlip(word: string, name: string): boolean {
+/** A beginning of the name, or one letter too many, missing, wrong, or two swapped. */
+function isMeant(typed: string, name: string): boolean {
+  const word = typed.toLowerCase();
+  if (word.length > 2 && name.startsWith(word)) return true;
   let start = 0;
   while (start < word.length && word[start] === name[start]) start++;
   const [a, b] = [word.slice(start), name.slice(start)];

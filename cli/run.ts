@@ -3,7 +3,7 @@
 import { CommanderError } from "commander";
 import { SealwardError } from "../src/index.ts";
 import { type Io, ReaderGone } from "./io.ts";
-import { createProgram } from "./program.ts";
+import { createProgram, rejectUnknownCommand } from "./program.ts";
 import { exitOf, internalFailure, printError, safeLines } from "./report.ts";
 
 /** Runs one command; resolves to the exit code and never rejects. Codes: docs/cli.md. */
@@ -12,6 +12,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
     const program = createProgram(io, (stream, text) => written.push({ stream, text }));
     try {
+      await rejectUnknownCommand(program, io, argv[0]);
       await program.parseAsync([...argv], { from: "user" });
     } finally {
       for (const { stream, text } of written) await io[stream].write(stream === "stderr" ? safeLines(text) : text);

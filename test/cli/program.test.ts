@@ -66,8 +66,13 @@ test.each([
   [["decrypt", "--nope"], "unknown option '--nope'"],
   [["set", "db.yaml"], "missing required argument 'key'"],
   [["encrypt", "--scope", "wide"], "Allowed choices are strict, namespace, environment"],
-  [["decypt"], "Did you mean decrypt?"],
-  [["chek"], "Did you mean check?"],
+  [["decypt"], "unknown command 'decypt' (did you mean decrypt?)"],
+  [["decypt", "db.yaml"], "unknown command 'decypt' (did you mean decrypt?)"],
+  [["encrpyt", "x.yaml", "--env", "prod"], "unknown command 'encrpyt' (did you mean encrypt?)"],
+  [["chek"], "unknown command 'chek' (did you mean check?)"],
+  [["version"], "unknown command 'version' (did you mean --version?)"],
+  [["rotate"], "unknown command 'rotate'\n"],
+  [["a.yaml", "b.yaml"], "too many arguments"],
   [["env", "manifst", "prod"], "Did you mean manifest?"],
 ])("%j is a usage error with a hint", async (argv, message) => {
   const { code, stdout, stderr } = await gitdir().run(argv);
@@ -80,4 +85,9 @@ test("there is no flag that names a recipient to seal for", async () => {
   for (const flag of ["--age", "--recipient", "--kms", "--pgp"]) {
     expect((await gitdir().run(["encrypt", flag, "x"])).stderr).toContain(`unknown option '${flag}'`);
   }
+});
+
+test("a first word that is a file is the file, whatever it is called", async () => {
+  const { stderr } = await gitdir({ decypt: "a: 1\n" }).run(["decypt"]);
+  expect(stderr).toContain("decypt:1:1: Expected a v1 Secret");
 });
