@@ -10,6 +10,7 @@ import {
 } from "../src/index.ts";
 import type { Document } from "./document.ts";
 import type { Io } from "./io.ts";
+import { HintedError } from "./report.ts";
 import { findSettings, type Settings, type SettingsCache, shown } from "./settings.ts";
 
 export interface Governed {
@@ -41,13 +42,23 @@ export async function findGoverning(
       return findEnvironment(config, { flag, annotation: manifest.environment, path, namespace });
     } catch (problem) {
       if (!(problem instanceof SealwardError)) throw problem;
-      throw new SealwardError(problem.code, `${because}${problem.message}`, { file: document.name });
+      const message = `${because}${problem.message}`;
+      if (problem.code !== "environment-mismatch" || manifest.sealed)
+        throw new SealwardError(problem.code, message, { file: document.name });
+      const wanted = config.environments.get(flag ?? manifest.environment ?? "");
+      throw new HintedError(problem.code, message, { hint: placeHint(wanted), file: document.name });
     }
   };
   const environment = ask(first, sources.env);
   if (second !== undefined)
     ask(second, environment.name, `${sources.out} belongs to "${environment.name}", the input does not: `);
   return { settings: first, environment };
+}
+
+/** For a manifest that is still in the clear: it can go where its environment's files are. */
+function placeHint(wanted: EnvironmentPolicy | undefined): string {
+  const paths = wanted === undefined || wanted.paths.length === 0 ? "" : ` (${wanted.paths.join(", ")})`;
+  return `write it under one of the paths of ${wanted === undefined ? "its environment" : `"${wanted.name}"`}${paths}: \`-o FILE\`; or correct --env, the annotation or the namespace`;
 }
 
 /**

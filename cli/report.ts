@@ -1,119 +1,44 @@
-// What a failure means to the person at the terminal: an exit code and what to do next, for every error code, and the
-// one place where text for stderr is made safe and coloured. Decides nothing about what went wrong.
+// What a failure looks like to the person at the terminal, and the one place where text for stderr is made safe and
+// coloured. Which hint belongs to which error stands in hints.ts.
 import { type ErrorCode, SealwardError } from "../src/index.ts";
+import { answers } from "./hints.ts";
 import type { Io } from "./io.ts";
-
-/** The documented exit codes (docs/cli.md). */
-const exits = {
-  refused: 1,
-  usage: 2,
-  input: 3,
-  configuration: 4,
-  keys: 5,
-  files: 6,
-  internal: 70,
-  cancelled: 130,
-} as const;
-
-interface Answer {
-  readonly exit: (typeof exits)[keyof typeof exits];
-  /** What to do next; `file` is the file at fault, quoted for a shell, or FILE. */
-  readonly hint: (file: string) => string;
-}
-
-const say = (exit: keyof typeof exits, hint: string | ((file: string) => string)): Answer => ({
-  exit: exits[exit],
-  hint: typeof hint === "string" ? () => hint : hint,
-});
-const cluster = say("refused", "this is decided in the cluster; see `kubectl describe boundsecret NAME`");
-
-const answers: Record<ErrorCode, Answer> = {
-  "not-utf8": say("input", "save the file as UTF-8"),
-  "not-yaml": say("input", "correct the YAML at the place named; a broken sealed file is best taken back from Git"),
-  "too-large": say("input", "Kubernetes takes at most 1 MiB in a Secret; split it into several"),
-  "too-deep": say("input", "a Secret manifest is flat; remove the nesting or the aliases"),
-  "duplicate-key": say("input", "keep one of the two keys"),
-  "several-documents": say(
-    "input",
-    "put each document into a file of its own, then seal them one by one: `seal encrypt -i FILE`",
-  ),
-  "not-a-secret": say(
-    "input",
-    "seal takes one v1/Secret; split a List into one file for each Secret, and leave other kinds unsealed",
-  ),
-  "shape-invalid": say("input", "see docs/format.md for the fields that a sealed Secret may have"),
-  "secret-type-forbidden": say("input", "let the cluster issue this credential; it does not belong in Git"),
-  "already-sealed": say("input", (file) => `change a value with \`seal edit ${file}\` or \`seal set ${file} KEY\``),
-  "not-sealed": say("input", (file) => `seal it: \`seal encrypt -i ${file}\``),
-  "clear-leak": say("input", "remove the field or annotation that repeats a value in the clear"),
-  "namespace-missing": say("input", "write metadata.namespace into the manifest, or add `--namespace NAMESPACE`"),
-  "config-missing": say("configuration", "make one at the root of the repository: `seal init`"),
-  "config-invalid": say("configuration", "correct seal.yaml at the place named; the format is in docs/seal-yaml.md"),
-  "environment-undefined": say("configuration", "define it under `environments` in seal.yaml, or correct the name"),
-  "environment-unknown": say("configuration", "name the environment: add `--env NAME`"),
-  "environment-mismatch": say(
-    "refused",
-    "make --env, the annotation, the path and the namespace agree; a sealed file cannot change its environment: seal the original manifest again",
-  ),
-  "scope-not-allowed": say("refused", "use a scope that the environment allows, or add it to `scopes` in seal.yaml"),
-  "target-mismatch": say(
-    "refused",
-    "a sealed file keeps its namespace and name; seal the original manifest again for the new ones",
-  ),
-  "recipient-foreign": say(
-    "refused",
-    "a file of another environment belongs there; else treat it as seen by that recipient: take it back from Git and rotate its values",
-  ),
-  "recipient-missing": say("refused", (file) => `someone who can open it seals it for them too: \`seal bind ${file}\``),
-  "recipient-invalid": say("keys", "a recipient looks like age1…; `seal keygen` prints one"),
-  "identity-invalid": say("keys", "an identity file holds AGE-SECRET-KEY-1… lines, as `seal keygen` writes them"),
-  "identity-missing": say(
-    "keys",
-    "name a file with your identity: `--identity FILE` or `export SOPS_AGE_KEY_FILE=FILE`",
-  ),
-  "identity-unmatched": say(
-    "keys",
-    "use an identity of this environment (`--identity FILE`), or ask someone who holds one",
-  ),
-  "key-unreachable": say("keys", "try again; if it lasts, check the network and your permissions"),
-  unbound: say("refused", (file) => `if you know where it came from, bind it: \`seal bind ${file}\``),
-  "binding-mismatch": say(
-    "refused",
-    (file) =>
-      `take it back from Git; a change that was made with sops and is meant is bound by \`seal bind ${file}\`, one by hand is made anew with \`seal edit\``,
-  ),
-  "not-authentic": say("refused", "the file was changed without its key: take it back from Git"),
-  "sops-metadata-invalid": say("input", "the sops block was changed by hand: take the file back from Git"),
-  "sops-unsupported": say(
-    "input",
-    "open it with the sops program and seal the plain manifest: `sops -d FILE | seal --env NAME`",
-  ),
-  "file-missing": say("files", "check the path"),
-  "file-unreadable": say("files", "check the path and its permissions"),
-  "file-unwritable": say("files", "check the folder, its permissions and the free space; nothing was changed"),
-  "file-exists": say("files", "choose another name, or add `--force` where the command has it"),
-  "editor-failed": say("files", "name an editor that waits until you are done: `export SEAL_EDITOR=vi`"),
-  cancelled: say("cancelled", "nothing was changed; run the command again when you are ready"),
-  usage: say("usage", "see `seal help` and `seal help COMMAND`"),
-  "check-failed": say("refused", "correct the findings above; `seal check --output json` prints them for programs"),
-  "namespace-ungoverned": cluster,
-  "namespace-contested": cluster,
-  "namespace-protected": cluster,
-  "environment-invalid": cluster,
-  "secret-not-owned": cluster,
-  "secret-rejected": cluster,
-};
 
 export function exitOf(code: ErrorCode): number {
   return answers[code].exit;
 }
 
 /** An error whose own hint is better than the general one of its code. */
-class HintedError extends SealwardError {
+export class HintedError extends SealwardError {
   readonly hint: string;
-  constructor(code: ErrorCode, message: string, { hint, file }: { readonly hint: string; readonly file?: string }) {
-    super(code, message, { file });
+  constructor(
+    code: ErrorCode,
+    message: string,
+    {
+      hint,
+      ...place
+    }: {
+      readonly hint: string;
+      readonly file?: string | undefined;
+      readonly line?: number | undefined;
+      readonly column?: number | undefined;
+    },
+  ) {
+    super(code, message, place);
     this.hint = hint;
+  }
+}
+
+/** Runs `work`; where it fails with a code that `hints` has, the failure gets that hint. */
+export async function hinting<T>(hints: Partial<Record<ErrorCode, string>>, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (problem) {
+    if (!(problem instanceof SealwardError) || problem instanceof HintedError) throw problem;
+    const hint = hints[problem.code];
+    if (hint === undefined) throw problem;
+    const { code, message, file, line, column } = problem;
+    throw new HintedError(code, message, { hint, file, line, column });
   }
 }
 
@@ -136,7 +61,7 @@ export class ChangedMeanwhile extends HintedError {
 export async function printError(io: Io, problem: SealwardError): Promise<void> {
   const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(":");
   const file = problem.file === undefined || problem.file === "stdin" ? "FILE" : shellQuote(problem.file);
-  const hint = problem instanceof HintedError ? problem.hint : answers[problem.code].hint(file);
+  const hint = problem instanceof HintedError ? problem.hint : answers[problem.code].hint(file, problem);
   await printLine(io, "error", `${place === "" ? "" : `${place}: `}${problem.message} (${problem.code})`);
   await printLine(io, "hint", hint);
 }

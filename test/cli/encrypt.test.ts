@@ -95,16 +95,27 @@ describe("-o over a file that exists", () => {
 
 const list = `apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: a}\n  stringData: {K: ${canary}}\n`;
 const refused: readonly [title: string, argv: string[], stdin: string, code: number, error: string, hint: string][] = [
-  ["several documents", ["--env", "prod"], `${plain}---\n${plain}`, 3, "several-documents", "one by one"],
-  ["a List", ["--env", "prod"], list, 3, "not-a-secret", "one file for each Secret"],
+  [
+    "several documents",
+    ["--env", "prod"],
+    `${plain}---\n${plain}`,
+    3,
+    "several-documents",
+    "kubectl get secret SECRET",
+  ],
+  ["a List", ["--env", "prod"], list, 3, "not-a-secret", "put each item into its own"],
   [
     "another kind",
     ["--env", "prod"],
     plain.replace("kind: Secret", "kind: ConfigMap"),
     3,
     "not-a-secret",
-    "seal takes one v1/Secret",
+    "only a Secret is sealed",
   ],
+  ["no kind", ["--env", "prod"], "a: 1\n", 3, "not-a-secret", "begins with the lines `apiVersion: v1`"],
+  ["a number", ["--env", "prod"], manifest({ value: "12345678" }), 3, "shape-invalid", 'pw: "12345678"'],
+  ["data that is not base64", ["--env", "prod"], plain.replace("stringData", "data"), 3, "shape-invalid", "stringData"],
+  ["a name with capitals", ["--env", "prod"], manifest({ name: "DB" }), 3, "shape-invalid", "lower-case letters"],
   ["text that is not YAML", ["--env", "prod"], `a: [${canary}`, 3, "not-yaml", "correct the YAML"],
   ["an environment that seal.yaml does not define", ["--env", "qa"], plain, 4, "environment-undefined", "seal.yaml"],
   ["no environment at all", [], plain, 4, "environment-unknown", "--env NAME"],
@@ -130,7 +141,7 @@ const refused: readonly [title: string, argv: string[], stdin: string, code: num
     plain,
     1,
     "environment-mismatch",
-    "agree",
+    'write it under one of the paths of "prod" (**/prod/**)',
   ],
   [
     "an output outside every environment's folder",
@@ -138,7 +149,7 @@ const refused: readonly [title: string, argv: string[], stdin: string, code: num
     plain,
     1,
     "environment-mismatch",
-    "agree",
+    'write it under one of the paths of "prod" (**/prod/**)',
   ],
   [
     "an output that is no sealed file",

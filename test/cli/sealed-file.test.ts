@@ -383,3 +383,16 @@ describe("a BoundSecret file is taken wherever a sealed file is", () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining("(target-mismatch)")]);
   });
 });
+
+test.each([["decrypt"], ["edit"], ["wrap"], ["set"]])(
+  "%s of a plain file shows a command that seals it",
+  async (command) => {
+    const dir = await sealedRepository();
+    dir.write("my db.yaml", manifest({ name: "new" }));
+    const { code, stderr } = await dir.run([command, "my db.yaml", ...(command === "set" ? ["KEY"] : [])]);
+    expect([code, stderr]).toEqual([3, expect.stringContaining("(not-sealed)")]);
+    expect(stderr).toContain("hint: seal it: `seal encrypt 'my db.yaml' --env NAME -o 'NAME/my db.sealed.yaml'`\n");
+    dir.write("prod/README", "");
+    await succeed(dir.run(["encrypt", "my db.yaml", "--env", "prod", "-o", "prod/my db.sealed.yaml"]));
+  },
+);

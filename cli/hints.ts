@@ -1,0 +1,130 @@
+// For every error code an exit code and what to do next. Where a code covers several mistakes, the library's message tells
+// which; where a command knows better, it gives its own hint (HintedError in report.ts). Prints nothing.
+import type { ErrorCode, SealwardError } from "../src/index.ts";
+
+/** The documented exit codes (docs/cli.md). */
+const exits = {
+  refused: 1,
+  usage: 2,
+  input: 3,
+  configuration: 4,
+  keys: 5,
+  files: 6,
+  internal: 70,
+  cancelled: 130,
+} as const;
+
+interface Answer {
+  readonly exit: (typeof exits)[keyof typeof exits];
+  /** What to do next; `file` is the file at fault, quoted for a shell, or FILE. */
+  readonly hint: (file: string, problem: SealwardError) => string;
+}
+
+const say = (exit: keyof typeof exits, hint: string | Answer["hint"]): Answer => ({
+  exit: exits[exit],
+  hint: typeof hint === "string" ? () => hint : hint,
+});
+const cluster = say("refused", "this is decided in the cluster; see `kubectl describe boundsecret NAME`");
+
+const oneByOne =
+  "take them from the cluster one by one: `kubectl get secret SECRET -n NAMESPACE -o yaml | seal --env NAME`";
+
+export const answers: Record<ErrorCode, Answer> = {
+  "not-utf8": say("input", "save the file as UTF-8"),
+  "not-yaml": say("input", "correct the YAML at the place named; a broken sealed file is best taken back from Git"),
+  "too-large": say("input", "Kubernetes takes at most 1 MiB in a Secret; split it into several"),
+  "too-deep": say("input", "a Secret manifest is flat; remove the nesting or the aliases"),
+  "duplicate-key": say("input", "keep one of the two keys"),
+  "several-documents": say("input", `one Secret a file: put each document into its own, or ${oneByOne}`),
+  "not-a-secret": say("input", (_, { message }) =>
+    /\bList\b/.test(message)
+      ? `one Secret a file: put each item into its own, or ${oneByOne}`
+      : /no kind/.test(message)
+        ? "a Secret begins with the lines `apiVersion: v1` and `kind: Secret`"
+        : "leave it as it is: only a Secret is sealed (`apiVersion: v1`, `kind: Secret`)",
+  ),
+  "shape-invalid": say("input", (_, { message }) => shapeAdvice(message)),
+  "secret-type-forbidden": say("input", "let the cluster issue this credential; it does not belong in Git"),
+  "already-sealed": say("input", (file) => `change a value with \`seal edit ${file}\` or \`seal set ${file} KEY\``),
+  "not-sealed": say("input", (file) => `seal it: \`seal encrypt ${file} --env NAME -o ${sealedName(file)}\``),
+  "clear-leak": say("input", "remove the field or annotation that repeats a value in the clear"),
+  "namespace-missing": say("input", "write metadata.namespace into the manifest, or add `--namespace NAMESPACE`"),
+  "config-missing": say("configuration", "make one at the root of the repository: `seal init`"),
+  "config-invalid": say("configuration", "correct seal.yaml at the place named"),
+  "environment-undefined": say("configuration", "define it under `environments` in seal.yaml, or correct the name"),
+  "environment-unknown": say("configuration", "name the environment: add `--env NAME`"),
+  "environment-mismatch": say(
+    "refused",
+    "make --env, the annotation, the path and the namespace agree; a sealed file cannot change its environment: seal the original manifest again",
+  ),
+  "scope-not-allowed": say("refused", "use a scope that the environment allows, or add it to `scopes` in seal.yaml"),
+  "target-mismatch": say(
+    "refused",
+    "a sealed file keeps its namespace and name; seal the original manifest again for the new ones",
+  ),
+  "recipient-foreign": say(
+    "refused",
+    "a file of another environment belongs there; else treat it as seen by that recipient: take it back from Git and rotate its values",
+  ),
+  "recipient-missing": say("refused", (file) => `someone who can open it seals it for them too: \`seal bind ${file}\``),
+  "recipient-invalid": say("keys", "a recipient looks like age1…; `seal keygen` prints one"),
+  "identity-invalid": say("keys", "an identity file holds AGE-SECRET-KEY-1… lines, as `seal keygen` writes them"),
+  "identity-missing": say(
+    "keys",
+    "name a file with your identity: `--identity FILE` or `export SOPS_AGE_KEY_FILE=FILE`",
+  ),
+  "identity-unmatched": say(
+    "keys",
+    "use an identity of this environment (`--identity FILE`), or ask someone who holds one",
+  ),
+  "key-unreachable": say("keys", "try again; if it lasts, check the network and your permissions"),
+  unbound: say("refused", (file) => `if you know where it came from, bind it: \`seal bind ${file}\``),
+  "binding-mismatch": say(
+    "refused",
+    (file) =>
+      `take it back from Git; a change that was made with sops and is meant is bound by \`seal bind ${file}\`, one by hand is made anew with \`seal edit\``,
+  ),
+  "not-authentic": say("refused", "the file was changed without its key: take it back from Git"),
+  "sops-metadata-invalid": say("input", "the sops block was changed by hand: take the file back from Git"),
+  "sops-unsupported": say(
+    "input",
+    "open it with the sops program and seal the plain manifest: `sops -d FILE | seal --env NAME`",
+  ),
+  "file-missing": say("files", "check the path"),
+  "file-unreadable": say("files", "check the path and its permissions"),
+  "file-unwritable": say("files", "check the folder, its permissions and the free space; nothing was changed"),
+  "file-exists": say("files", "choose another name, or add `--force` where the command has it"),
+  "editor-failed": say("files", "name an editor that waits until you are done: `export SEAL_EDITOR=vi`"),
+  cancelled: say("cancelled", "nothing was changed; run the command again when you are ready"),
+  usage: say("usage", "see `seal help` and `seal help COMMAND`"),
+  "check-failed": say("refused", "correct the findings above; `seal check --output json` prints them for programs"),
+  "namespace-ungoverned": cluster,
+  "namespace-contested": cluster,
+  "namespace-protected": cluster,
+  "environment-invalid": cluster,
+  "secret-not-owned": cluster,
+  "secret-rejected": cluster,
+};
+
+/** By what the library says is wrong; the first that fits. */
+const shapes: readonly (readonly [RegExp, string])[] = [
+  [/in quotes|must be a text/, 'quote the value, as in `pw: "12345678"`'],
+  [/base64/, "move it from data to stringData, which takes the value as it is, or encode it: `base64 -w0`"],
+  [
+    /Kubernetes name/,
+    "a Kubernetes name has lower-case letters, digits, `-` and `.`, and begins and ends with neither of the two",
+  ],
+  [/must not have the key/, "a key has letters, digits, `-`, `_` and `.`"],
+  [/metadata of a sealed Secret/, "remove it; metadata may have name, namespace, labels and annotations"],
+  [/has no field/, "remove it; a Secret has apiVersion, kind, metadata, type, immutable, data and stringData"],
+  [/encrypted/, "a value was written into a sealed file by hand: take the file back from Git and use `seal edit`"],
+];
+
+const shapeAdvice = (message: string): string =>
+  shapes.find(([pattern]) => pattern.test(message))?.[1] ?? "correct the field at the place named";
+
+/** A name for the sealed form, in a folder of its environment; `file` may be quoted. */
+const sealedName = (file: string): string => {
+  const [, quote = "", name = ""] = /^('?).*?([^/]+?)(?:(?:\.plain)?\.(?:ya?ml|json))?'?$/.exec(file) ?? [];
+  return `${quote}NAME/${name}.sealed.yaml${quote}`;
+};
