@@ -102,6 +102,7 @@ export function createProgram(io: Io, write: (stream: "stdout" | "stderr", text:
     "write to another file and leave FILE as it is",
   )
     .option("-i, --in-place", "replace the file (what happens without -o)")
+    .option("--move", "let a bound file be bound to another namespace or name than it is")
     .option("--identity <file>", "an age identity file to open it with (repeatable)", collect)
     .action(async (file: string, options) => (await import("./commands/bind.ts")).bind(io, file, options));
 

@@ -14,6 +14,7 @@ export interface BindOptions {
   readonly scope?: Scope;
   readonly identity?: readonly string[];
   readonly out?: string;
+  readonly move?: boolean;
 }
 
 export async function bind(io: Io, file: string, options: BindOptions): Promise<void> {
@@ -31,6 +32,8 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
       {
         environment: found.environment,
         otherRecipients: recipientsElsewhere(found),
+        isNamed: options.env !== undefined,
+        mayMove: options.move === true,
         ...(options.scope === undefined ? {} : { scope: options.scope }),
         ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
         now: io.now(),
@@ -49,8 +52,8 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
   for (const change of changes) await printDone(io, `  ${change}`);
 }
 
-/** Who opens the files of other environments and not of this one; the recovery recipient, which every one has, is none of them. */
+/** Who opens the files of other environments. */
 function recipientsElsewhere({ settings, environment }: Governed): readonly string[] {
-  const others = [...settings.config.environments.values()].flatMap(({ ageRecipients }) => ageRecipients);
-  return others.filter((recipient) => !environment.ageRecipients.includes(recipient));
+  const others = [...settings.config.environments.values()].filter(({ name }) => name !== environment.name);
+  return others.flatMap(({ ageRecipients }) => ageRecipients);
 }

@@ -1,6 +1,7 @@
 // seal edit: opens a sealed file in an editor and seals what changed. On a mistake the person may correct it; the file
 // on disk is touched only once everything is right.
-import { openSealed, resealEdited, SealwardError } from "../../src/index.ts";
+import { openSealed, readManifest, resealEdited, SealwardError } from "../../src/index.ts";
+import { describeChanges, keysOf } from "../changes.ts";
 import { readChangeable, withContent } from "../document.ts";
 import { editText } from "../editor.ts";
 import { requireExpectation } from "../environment.ts";
@@ -32,7 +33,8 @@ export async function edit(io: Io, file: string, options: EditOptions): Promise<
           file,
         });
         await deliverBack(io, document, withContent(document, sealed.text));
-        await printDone(io, `sealed ${file}: ${sealed.changed.join(", ")}`);
+        const after = keysOf(readManifest(sealed.text, file));
+        await printDone(io, `sealed ${file}: ${describeChanges(sealed.changed, keysOf(found.manifest), after)}`);
         return null;
       } catch (problem) {
         if (!(problem instanceof SealwardError) || !io.stdin.isTty) throw problem;

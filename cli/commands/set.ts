@@ -2,12 +2,13 @@
 // machine and the shell's history would see it. The bytes are taken as they are.
 import { resolve } from "node:path";
 import { setValue } from "../../src/index.ts";
+import { keysOf } from "../changes.ts";
 import { readChangeable, withContent } from "../document.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { deliverBack } from "../output.ts";
-import { ChangedMeanwhile, printDone, printNote, UsageError } from "../report.ts";
+import { ChangedMeanwhile, printDone, printNote, shellQuote, UsageError } from "../report.ts";
 
 export interface SetOptions {
   readonly env?: string;
@@ -29,15 +30,19 @@ export async function set(io: Io, file: string, key: string, options: SetOptions
   }
   const sources = { ...options, known: new Map() };
   const found = await requireExpectation(io, await readChangeable(io, file), sources);
+  assertNoMapNamed(file, key, keysOf(found.manifest));
   const value = await readValue(io, options);
   await withIdentities(io, { ...options, ...found }, async (identities) => {
     const setOnce = async (): Promise<void> => {
       const document = await readChangeable(io, file);
-      const { expectation } = await requireExpectation(io, document, sources);
+      const { expectation, manifest } = await requireExpectation(io, document, sources);
       const { text } = await setValue(document.content, key, value, expectation, identities, { now: io.now(), file });
       if (text === document.content) return printDone(io, `nothing changed: ${file}`);
       await deliverBack(io, document, withContent(document, text));
-      await printDone(io, `sealed ${file}: ${key}`);
+      const present = keysOf(manifest);
+      const isNew = !present.includes(key);
+      const change = isNew ? `added ${key} (new; the file has ${present.join(", ") || "no other"})` : `changed ${key}`;
+      await printDone(io, `sealed ${file}: ${change}`);
     };
     // Setting one value says nothing about the others, so it can be done again on what someone else has just written.
     for (let attempt = 1; ; attempt++) {
@@ -48,6 +53,16 @@ export async function set(io: Io, file: string, key: string, options: SetOptions
       }
     }
   });
+}
+
+/** Which map a key is in is for the file to say; a key `stringData.KEY` beside KEY would hardly be meant. */
+function assertNoMapNamed(file: string, key: string, present: readonly string[]): void {
+  const [, bare = ""] = /^(?:stringData|data)\.(.+)$/.exec(key) ?? [];
+  if (present.includes(key) || !present.includes(bare)) return;
+  throw new UsageError(
+    `Cannot set ${key}: KEY is the name alone, and the file has the key ${bare}`,
+    `\`seal set ${shellQuote(file)} ${bare}\``,
+  );
 }
 
 async function readValue(io: Io, options: SetOptions): Promise<Uint8Array> {

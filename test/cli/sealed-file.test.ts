@@ -66,11 +66,26 @@ describe("edit", () => {
     const program = editor(dir, `return text.replace("PASSWORD: ${canary}", "PASSWORD: changed");`);
     const { stdout, stderr } = await succeed(dir.run(["edit", prod], { env: { SEAL_EDITOR: program } }));
     expect(stdout).toBe("");
-    expect(stderr).toContain(`sealed ${prod}: stringData.PASSWORD`);
+    expect(stderr).toContain(`sealed ${prod}: changed PASSWORD\n`);
     const names = changedLines(before, dir.read(prod)).map((line) => line.trim().split(":")[0]);
     expect(names.filter((name) => !["PASSWORD", "lastmodified", "mac"].includes(name ?? ""))).toEqual([]);
     expect(await openedText(dir)).toContain("PASSWORD: changed");
     expect(readdirSync(dir.runtime)).toEqual([]);
+  });
+
+  test("says which keys were added, changed and removed, and what else", async () => {
+    const dir = await sealedRepository();
+    const told = async (body: string): Promise<string> =>
+      (await succeed(dir.run(["edit", prod], { env: { EDITOR: editor(dir, body) } }))).stderr;
+    expect(
+      await told('return text.replace(/ {2}URL.*\\n/, "  TOKEN: t\\n").replace("PASSWORD: ", "PASSWORD: x");'),
+    ).toBe(`sealed ${prod}: changed PASSWORD; added TOKEN; removed URL\n`);
+    expect(await told('return text.replace("metadata:", "metadata:\\n  labels: {a: b}");')).toBe(
+      `sealed ${prod}: changed the metadata\n`,
+    );
+    expect(await told('return text.replace("who to ask", "whom to ask");')).toBe(
+      `sealed ${prod}: changed comments or layout\n`,
+    );
   });
 
   test("nothing changed: the file is untouched", async () => {
@@ -181,6 +196,7 @@ describe("set", () => {
     const before = dir.read(prod);
     const { stderr } = await succeed(dir.run(["set", prod, "PASSWORD"], { stdin: "new\n" }));
     expect(stderr).toContain("--trim");
+    expect(stderr).toContain(`sealed ${prod}: changed PASSWORD\n`);
     expect(await openedText(dir)).toMatch(/PASSWORD: (\|\n {4}new\n|"new\\n")/);
     const names = changedLines(before, dir.read(prod)).map((line) => line.trim().split(":")[0]);
     expect(names.filter((name) => !["PASSWORD", "lastmodified", "mac"].includes(name ?? ""))).toEqual([]);
@@ -191,10 +207,22 @@ describe("set", () => {
     await succeed(dir.run(["set", prod, "PASSWORD", "--trim"], { stdin: "new\r\n" }));
     dir.write("../value", "token\n");
     const { stderr } = await succeed(dir.run(["set", prod, "TOKEN", "--from-file", "../value", "--trim"]));
-    expect(stderr).toBe(`sealed ${prod}: TOKEN\n`);
+    expect(stderr).toBe(`sealed ${prod}: added TOKEN (new; the file has PASSWORD, URL)\n`);
     const text = await openedText(dir);
     expect(text).toContain("PASSWORD: new\n");
     expect(text).toContain("TOKEN: token\n");
+  });
+
+  test.each([["stringData.PASSWORD"], ["data.PASSWORD"]])("%s is taken for PASSWORD, which is there", async (key) => {
+    const dir = await sealedRepository();
+    const before = dir.snapshot();
+    const { code, stderr } = await dir.run(["set", prod, key], { stdin: "new" });
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`hint: \`seal set ${prod} PASSWORD\``)]);
+    expect(dir.snapshot()).toEqual(before);
+    await succeed(dir.run(["set", prod, "data.json"], { stdin: "{}" }));
+    expect((await succeed(dir.run(["set", prod, "data.json"], { stdin: "new" }))).stderr).toContain(
+      "changed data.json",
+    );
   });
 
   test("the same value again changes nothing", async () => {
