@@ -3,22 +3,27 @@
 import type { KeyObject } from "node:crypto";
 import { wrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
+import { type Binding, bindingOf } from "./binding.ts";
 import { assertCommentsStaySecret } from "./clear-leak.ts";
 import { quoteName } from "./errors.ts";
 import { printableId, type SealedInfo, sealedRegex, unboundRegex } from "./gate.ts";
 import { bindingAnnotation, type Scope, scopeAnnotation } from "./manifest.ts";
-import { prepare, type SealOptions } from "./prepare.ts";
+import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
 import { previousBlock, previousOf } from "./reseal.ts";
 import { encryptManifest, encryptUnderNewKey, newBlock } from "./seal.ts";
-import { openSops } from "./sops-file.ts";
+import { type OpenedSops, openSops } from "./sops-file.ts";
 import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
 import { looksEncrypted } from "./sops-value.ts";
 import { applyEdits, replaceScalar } from "./splice.ts";
 import { commentsOf, isScalar, maxSopsFileBytes, parseYaml } from "./yaml-source.ts";
 
 export interface BindOptions extends SealOptions {
-  /** age recipients of the other environments that are not also this one's. */
+  /** age recipients of the other environments; some may be this one's as well. */
   readonly otherRecipients?: readonly string[] | undefined;
+  /** True where a person named the environment: what is in the file or around it is the writer's word. */
+  readonly isNamed?: boolean | undefined;
+  /** True where a bound file may be bound to another namespace or name than it is. */
+  readonly mayMove?: boolean | undefined;
 }
 
 export interface BindResult {
@@ -42,7 +47,8 @@ export async function bindSealed(
   const { environment, file } = options;
   assertNotElsewhere(document, options);
   // Labels of entries are not authenticated: an identity of another environment opens nothing here, whatever it is called.
-  const own = identities.filter(({ recipient }) => !options.otherRecipients?.includes(recipient));
+  const elsewhere = elsewhereOnly(options);
+  const own = identities.filter(({ recipient }) => !elsewhere.includes(recipient));
   const opened = await openSops(document, { identities: own, file, checkBinding: false, namedOnly: true });
   const { binding, metadata, source, dataKey } = opened;
   if (binding !== null && binding.environment !== environment.name) {
@@ -51,7 +57,9 @@ export async function bindSealed(
       `The file is bound to ${quoteName(binding.environment)}; binding does not move it to ${quoteName(environment.name)}`,
     );
   }
+  if (binding === null) assertShown(opened, options);
   const prepared = prepare(withScope(opened.plainText, options.scope), options);
+  const differences = binding === null ? [] : differencesOf(binding, prepared, options);
   assertCommentsStaySecret(prepared.manifest, opened.comments, source);
   const foreign = metadata.recipients.filter(
     ({ kind, id }) => kind !== "age" || !environment.ageRecipients.includes(id),
@@ -75,6 +83,7 @@ export async function bindSealed(
   const { scope, namespace, name } = prepared.place;
   const changes = [
     binding === null ? `bound to ${environment.name}, scope ${scope}` : "binding renewed",
+    ...differences,
     ...foreign.map(({ kind, id }) => `removed the ${kind} recipient ${printableId(id)}: new data key`),
     ...(foreign.length === 0 && !keepsKey ? ["selection rule replaced: new data key"] : []),
     ...(metadata.onlyEncrypted
@@ -93,17 +102,58 @@ export async function bindSealed(
   };
 }
 
+function elsewhereOnly({ environment, otherRecipients = [] }: BindOptions): readonly string[] {
+  return otherRecipients.filter((recipient) => !environment.ageRecipients.includes(recipient));
+}
+
 /** An unbound file says nothing of where it belongs but through who can open it: another environment's file stays there. */
-function assertNotElsewhere(document: string, { environment, otherRecipients = [], file }: BindOptions): void {
-  const source = parseYaml(document, { file, maxBytes: maxSopsFileBytes });
+function assertNotElsewhere(document: string, options: BindOptions): void {
+  const source = parseYaml(document, { file: options.file, maxBytes: maxSopsFileBytes });
   if (source.root.getIn(["metadata", "annotations", bindingAnnotation]) !== undefined) return;
-  const { recipients } = readSopsMetadata(source);
-  const other = recipients.find(({ kind, id }) => kind === "age" && otherRecipients.includes(id));
+  const elsewhere = elsewhereOnly(options);
+  const other = readSopsMetadata(source).recipients.find(({ kind, id }) => kind === "age" && elsewhere.includes(id));
   if (other === undefined) return;
   throw source.refusal(
     "recipient-foreign",
-    `The file has no binding and is sealed to ${other.id}, a recipient of another environment than ${quoteName(environment.name)}`,
+    `The file has no binding and is sealed to ${other.id}, a recipient of another environment than ${quoteName(options.environment.name)}`,
   );
+}
+
+/** Entries can be taken out by whoever writes the repository: one that every environment has shows nothing. */
+function assertShown(
+  { source, openedBy }: OpenedSops,
+  { environment, otherRecipients = [], isNamed }: BindOptions,
+): void {
+  if (isNamed === true || !otherRecipients.includes(openedBy)) return;
+  throw source.refusal(
+    "recipient-foreign",
+    `The file has no binding and was opened by ${openedBy}, a recipient of other environments too: nothing shows that it is ${quoteName(environment.name)}'s, unless you say so (--env)`,
+  );
+}
+
+/** What a renewed binding says otherwise. Moving a Secret and widening its scope are for people to ask for. */
+function differencesOf(binding: Binding, { manifest, place }: Prepared, { scope, mayMove }: BindOptions): string[] {
+  const fresh = bindingOf(manifest, place, binding.nonce);
+  const refuse = (what: string, was: string | undefined, now: string | undefined, flag: string) =>
+    manifest.source.refusal(
+      "binding-mismatch",
+      `The file is bound to ${what} ${quoteName(was)} and now has ${quoteName(now)}: binding it so needs ${flag}`,
+    );
+  if (fresh.scope !== binding.scope && scope === undefined)
+    throw refuse("scope", binding.scope, fresh.scope, "--scope");
+  for (const field of ["namespace", "name"] as const) {
+    const [was, now] = [binding[field], fresh[field]];
+    if (was !== undefined && now !== undefined && was !== now && mayMove !== true)
+      throw refuse(field, was, now, "--move");
+  }
+  return [
+    ...(["scope", "namespace", "name", "type"] as const)
+      .filter((field) => binding[field] !== fresh[field])
+      .map((field) => `${field}: was ${quoteName(binding[field])}, now ${quoteName(fresh[field])}`),
+    ...(binding.plain === fresh.plain
+      ? []
+      : ["labels, annotations, immutable or key names differ from what was bound: look at `git diff`"]),
+  ];
 }
 
 function isOurSelection({ rule, onlyEncrypted, hasKeyGroups }: SopsMetadata): boolean {

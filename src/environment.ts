@@ -44,6 +44,8 @@ interface Voice {
   /** False where it only rules environments out: being nobody else's is no reason to be somebody's. */
   readonly chooses: boolean;
   readonly environments: ReadonlySet<string>;
+  /** True for the voice of a path: what it contradicts is shown with its globs. */
+  readonly isPath?: boolean;
 }
 
 /**
@@ -70,13 +72,12 @@ export function findEnvironment(config: Config, sources: EnvironmentSources): En
   }
   const { path, namespace } = sources;
   if (path !== undefined) {
-    voices.push(
-      voiceOf(all, {
-        source: `the path ${path}`,
-        silent: ({ paths }) => paths.length === 0,
-        allows: ({ paths }) => isMatch(path, paths),
-      }),
-    );
+    const voice = voiceOf(all, {
+      source: `the path ${path}`,
+      silent: ({ paths }) => paths.length === 0,
+      allows: ({ paths }) => isMatch(path, paths),
+    });
+    voices.push({ ...voice, isPath: true });
   }
   if (namespace !== undefined) {
     voices.push(
@@ -117,11 +118,18 @@ function decide(config: Config, voices: readonly Voice[]): EnvironmentPolicy {
   const remaining = all.filter(({ name }) => voices.every(({ environments }) => environments.has(name)));
   const [only, other] = remaining;
   if (only === undefined) {
-    const said = voices.map(
-      ({ source, environments }) =>
-        `${source} says ${environments.size === 0 ? "no environment" : [...environments].join(" or ")}`,
-    );
-    throw new SealwardError("environment-mismatch", `The environment is in dispute: ${said.join("; ")}`);
+    // What leaves all of them open contradicts nobody.
+    const said = voices
+      .filter(({ environments }) => environments.size < all.length)
+      .map(({ source, environments }) =>
+        environments.size === 0 ? `${source} is no environment's` : `${source} says ${[...environments].join(" or ")}`,
+      );
+    const lists = all
+      .filter(
+        ({ name, paths }) => paths.length > 0 && voices.some((voice) => voice.isPath && !voice.environments.has(name)),
+      )
+      .map(({ name, paths }) => `${name} keeps its files under ${paths.join(", ")}`);
+    throw new SealwardError("environment-mismatch", `The environment is in dispute: ${[...said, ...lists].join("; ")}`);
   }
   if (other !== undefined || !voices.some(({ chooses }) => chooses)) {
     throw new SealwardError(

@@ -5,7 +5,7 @@ import { canonicalJson, fromBase64, type Json, sha256Hex } from "./bytes.ts";
 import { quoteName, SealwardError } from "./errors.ts";
 import { isAmbiguousString, resolveGoScalar } from "./go-scalar.ts";
 import { sopsBlockOf } from "./sops-metadata.ts";
-import { parseEncrypted } from "./sops-value.ts";
+import { looksEncrypted, parseEncrypted } from "./sops-value.ts";
 import { isAlias, isMap, isScalar, pairsOf, type YamlSource } from "./yaml-source.ts";
 
 export type Scope = "strict" | "namespace" | "environment";
@@ -92,6 +92,13 @@ export function assertSecret(source: YamlSource): void {
     throw source.refusal("not-a-secret", "A List holds several objects; one Secret is sealed to one file", source.root);
   }
   if (apiVersion !== "v1" || kind !== "Secret") {
+    if (typeof kind === "string" && looksEncrypted(kind)) {
+      throw source.refusal(
+        "not-a-secret",
+        "Every field of this SOPS file is encrypted, its kind too: it is no sealed Secret",
+        source.root,
+      );
+    }
     const found = typeof kind === "string" && kind !== "" ? quoteName(kind) : "no kind";
     const group = typeof apiVersion === "string" && apiVersion !== "v1" ? ` of ${quoteName(apiVersion)}` : "";
     throw source.refusal("not-a-secret", `Expected a v1 Secret, found ${found}${group}`, source.root);

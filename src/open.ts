@@ -7,6 +7,7 @@ import { openComments } from "./clear-text.ts";
 import { SealwardError } from "./errors.ts";
 import { check, type Expectation, type Notice, type Opened, open, type SealedInfo } from "./gate.ts";
 import {
+  assertSecret,
   bindingAnnotation,
   environmentAnnotation,
   type Field,
@@ -16,7 +17,7 @@ import {
   scopeAnnotation,
   scopes,
 } from "./manifest.ts";
-import { withoutServerFields } from "./prepare.ts";
+import { assertBlockStyle, withoutServerFields } from "./prepare.ts";
 import { openSops, plainTextOf } from "./sops-file.ts";
 import { type RecipientEntry, readSopsMetadata } from "./sops-metadata.ts";
 import { isMap, maxSopsFileBytes, parseYaml, parseYamlStream } from "./yaml-source.ts";
@@ -111,7 +112,11 @@ export interface SecretManifest {
 /** Reads a Secret of the closed shape, or a plain one that sealing would bring into it. @throws not-yaml and its kin, not-a-secret, shape-invalid */
 export function readManifest(text: string, file?: string): SecretManifest {
   const parsed = parseYaml(text, { file });
-  const isPlain = !parsed.root.has("sops") && parsed.root.flow !== true;
+  const isPlain = !parsed.root.has("sops");
+  if (isPlain) {
+    assertSecret(parsed);
+    assertBlockStyle(parsed);
+  }
   const source = isPlain ? withoutServerFields(parsed).bare : parsed;
   const manifest = readManifestShape(source);
   const keysOf = (map: "data" | "stringData") =>

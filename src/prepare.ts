@@ -84,7 +84,7 @@ function reparse(source: YamlSource, edits: readonly Edit[]): YamlSource {
   return edits.length === 0 ? source : parseYaml(applyEdits(source.text, edits), { file: source.file });
 }
 
-function assertBlockStyle(source: YamlSource): void {
+export function assertBlockStyle(source: YamlSource): void {
   if (source.root.flow === true)
     throw source.refusal(
       "shape-invalid",
@@ -116,11 +116,16 @@ function assertFits({ source, entries }: Manifest): void {
 }
 
 function assertNothingSealed({ source, entries, annotations }: Manifest): void {
-  const sealed = entries.find(({ value }) => looksEncrypted(value)) ?? annotations.get(bindingAnnotation);
+  const binding = annotations.get(bindingAnnotation);
+  if (binding !== undefined) {
+    const message = `The manifest has the annotation ${bindingAnnotation}: it was opened by another tool, or sealed; remove that line`;
+    throw source.refusal("already-sealed", message, binding.node);
+  }
+  const sealed = entries.find(({ value }) => looksEncrypted(value));
   if (sealed !== undefined)
     throw source.refusal(
       "already-sealed",
-      "The manifest holds an encrypted value or a binding; a sealed file is never sealed twice",
+      "The manifest holds an encrypted value; a sealed file is never sealed twice",
       sealed.node,
     );
 }

@@ -27,7 +27,7 @@ import {
   replaceScalar,
   wouldSwallow,
 } from "./splice.ts";
-import { commentsOf, isMap, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { commentsOf, isMap, isScalar, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 export interface WriteOptions {
   readonly now: Date;
@@ -69,24 +69,13 @@ function resealOpened(
   const comments = openComments(sealedComments(manifest), dataKey);
   const before = plainTextOf(manifest.source, opened.leaves, comments);
   if (plainText === before) return { text: document, changed: [] };
+  assertNotMoved(manifest, plainText);
   const prepared = prepare(plainText, {
     environment: expectation.environment,
     scope: place.scope,
     namespace: manifest.namespace,
     ...options,
   });
-  const moved =
-    prepared.manifest.name !== manifest.name
-      ? "name"
-      : prepared.manifest.namespace !== manifest.namespace
-        ? "namespace"
-        : null;
-  if (moved !== null) {
-    throw prepared.manifest.source.refusal(
-      "target-mismatch",
-      `metadata.${moved} was ${quoteName(manifest[moved])} and is now ${quoteName(prepared.manifest[moved])}; an edit does not move a Secret`,
-    );
-  }
   const text = encryptManifest(prepared.manifest, {
     place,
     key: dataKey,
@@ -95,6 +84,20 @@ function resealOpened(
     previous: previousOf(manifest.source, { leaves: opened.leaves, comments, binding }),
   });
   return { text, changed: changesBetween(readManifestShape(parseYaml(before)), prepared.manifest) };
+}
+
+/** Name and namespace of an edited manifest are the ones that the file is sealed for. */
+function assertNotMoved(manifest: Manifest, plainText: string): void {
+  const edited = parseYaml(plainText, { file: manifest.source.file });
+  for (const field of ["name", "namespace"] as const) {
+    const node: unknown = edited.root.getIn(["metadata", field], true);
+    if (!isScalar(node) || node.value === manifest[field]) continue;
+    throw edited.refusal(
+      "target-mismatch",
+      `The file is sealed for the ${field} ${quoteName(manifest[field])}, the edited text has ${quoteName(String(node.value))}; an edit does not move a Secret`,
+      node,
+    );
+  }
 }
 
 /** Sets one key, which may be new. Text goes where the key is, else to stringData; bytes that are not text go to data. */

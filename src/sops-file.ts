@@ -21,6 +21,8 @@ export interface OpenedSops {
   readonly leaves: readonly ClearLeaf[];
   readonly comments: readonly ClearComment[];
   readonly dataKey: KeyObject;
+  /** The recipient of the identity that opened the file. */
+  readonly openedBy: string;
   readonly binding: Binding | null;
   readonly plainText: string;
 }
@@ -42,13 +44,22 @@ export async function openSops(
   const source = parseYaml(document, { file, maxBytes: maxSopsFileBytes });
   const metadata = readSopsMetadata(source);
   const selected = await compileSelection(source, metadata.rule);
-  const dataKey = unwrapAny(metadata, { identities, source, namedOnly });
+  const { dataKey, openedBy } = unwrapAny(metadata, { identities, source, namedOnly });
   const binding = hasBinding(source) ? openOwnBinding(source, dataKey, checkBinding) : null;
   const leaves = openLeaves(source, leavesOf(source), { key: dataKey, selected });
   const mac = macOf(leaves, { onlyEncrypted: metadata.onlyEncrypted, selected });
   assertMac(metadata.mac, mac, { key: dataKey, lastModified: metadata.lastModified, file });
   const comments = openComments(locateComments(source), dataKey);
-  return { source, metadata, leaves, comments, dataKey, binding, plainText: plainTextOf(source, leaves, comments) };
+  return {
+    source,
+    metadata,
+    leaves,
+    comments,
+    dataKey,
+    openedBy,
+    binding,
+    plainText: plainTextOf(source, leaves, comments),
+  };
 }
 
 /** The entry's own identity first; then, as SOPS does, whatever opens it. */
@@ -59,7 +70,7 @@ function unwrapAny(
     source,
     namedOnly,
   }: { readonly identities: readonly AgeIdentity[]; readonly source: YamlSource; readonly namedOnly: boolean },
-): KeyObject {
+): { readonly dataKey: KeyObject; readonly openedBy: string } {
   if (age.length === 0) {
     const what = hasKeyGroups ? "uses key groups" : "has no age recipient";
     throw source.refusal("sops-unsupported", `The file ${what}; only age recipients are supported yet`);
@@ -71,7 +82,7 @@ function unwrapAny(
       if (namedOnly && identity.recipient !== recipient) continue;
       matched ||= identity.recipient === recipient;
       const dataKey = unwrapDataKey(enc, identity);
-      if (dataKey?.length === dataKeyLength) return takeKey(dataKey);
+      if (dataKey?.length === dataKeyLength) return { dataKey: takeKey(dataKey), openedBy: identity.recipient };
     }
   }
   throw matched ? notAuthentic(source.file) : noIdentity(identities.length, { age, file: source.file });

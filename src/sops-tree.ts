@@ -3,7 +3,7 @@
 import { createHash, type KeyObject } from "node:crypto";
 import type { Node, Scalar, YAMLMap } from "yaml";
 import { quoteName, SealwardError } from "./errors.ts";
-import { resolveGoScalar } from "./go-scalar.ts";
+import { floatBytes, resolveGoScalar } from "./go-scalar.ts";
 import { aadOfPath, decryptValue, encryptValue, parseEncrypted, type ValueType } from "./sops-value.ts";
 import { isAlias, isMap, isScalar, isSeq, type YamlSource } from "./yaml-source.ts";
 
@@ -101,9 +101,31 @@ export function openLeaves(
     if (text === "") return { leaf, type: "str", bytes: new Uint8Array(0), wasEncrypted: false };
     const encrypted = parseEncrypted(text);
     const bytes = encrypted === null ? null : decryptValue(encrypted, options.key, aadOfPath(leaf.path));
-    if (encrypted === null || bytes === null) throw notAuthentic(source.file);
-    return { leaf, type: encrypted.type, bytes, wasEncrypted: true };
+    const canonical = encrypted === null || bytes === null ? null : canonicalBytes(encrypted.type, bytes, leaf);
+    if (encrypted === null || canonical === null) throw notAuthentic(source.file);
+    return { leaf, type: encrypted.type, bytes: canonical, wasEncrypted: true };
   });
+}
+
+/**
+ * The plaintext as SOPS writes and hashes it, or null where it is none of its type: the type stands outside the GCM, and
+ * a text called a number would be written back as another text.
+ */
+function canonicalBytes(type: ValueType, bytes: Uint8Array, leaf: Leaf): Uint8Array | null {
+  if (type === "str") return bytes;
+  if (type === "comment") return leaf.inList ? bytes : null;
+  const text = Buffer.from(bytes).toString("latin1");
+  if (type === "int") return /^[-+]?[0-9]+$/.test(text) ? Buffer.from(BigInt(text.replace("+", "")).toString()) : null;
+  if (type === "bool") {
+    if (/^(?:1|t|T|true|True|TRUE)$/.test(text)) return Buffer.from("True");
+    return /^(?:0|f|F|false|False|FALSE)$/.test(text) ? Buffer.from("False") : null;
+  }
+  if (type === "float") {
+    if (/^(?:NaN|[-+]Inf)$/.test(text)) return bytes;
+    return /^[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$/.test(text) ? Buffer.from(floatBytes(Number(text))) : null;
+  }
+  const time = resolveGoScalar(text);
+  return time.type === "time" ? Buffer.from(time.bytes) : null;
 }
 
 /** The one public refusal once a key has been involved: telling the causes apart would make an oracle of us. */

@@ -1,5 +1,6 @@
 // Attacks that worked once, each kept as a test. What they have in common: comments, the sops block and seal.yaml are
 // outside every MAC, so whoever can write the repository chooses them.
+import { createSecretKey, randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -13,6 +14,9 @@ import {
   SealwardError,
   setValue,
 } from "../../src/index.ts";
+import { leavesOf, openLeaves } from "../../src/sops-tree.ts";
+import { encryptValue, type ValueType } from "../../src/sops-value.ts";
+import { parseYaml } from "../../src/yaml-source.ts";
 import { canary, environment, expectRefusal, mutate, now, refusalOf, sealed } from "../support/sealing.ts";
 
 const prod = environment("prod");
@@ -152,6 +156,92 @@ describe("an unbound file of another environment", () => {
         code,
       );
     }
+  });
+});
+
+describe("an unbound file that only a shared recipient still opens", () => {
+  const recovery = environment("recovery");
+  const shared = { ...staging.policy, ageRecipients: [staging.identity.recipient, recovery.identity.recipient] };
+  const both = {
+    ...prod,
+    policy: { ...prod.policy, ageRecipients: [prod.identity.recipient, recovery.identity.recipient] },
+  };
+  const whole = sealed(
+    both,
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: payments\nstringData:\n  A: of-prod\n`,
+  );
+  const prodEntry = / {8}- enc: \|\n(?: {12}.*\n)+ {10}recipient: .*\n/.exec(whole)?.[0] ?? "";
+  const unbound = mutate(whole.replace(/ {4}sealward.*\n/g, ""), "|sealward\\.dev/binding)", ")").replace(
+    "  annotations:\n",
+    "",
+  );
+  const stripped = mutate(unbound, prodEntry, "");
+  const options = { environment: shared, now, otherRecipients: both.policy.ageRecipients };
+
+  it("is bound to nothing by the writer's word alone", async () => {
+    // The MAC was made with the binding in place, so a real unbound file is made by binding's own way back.
+    await expectRefusal(() => bindSealed(unbound, options, [recovery.identity]), "recipient-foreign");
+    const error = await refusalOf(() => bindSealed(stripped, options, [recovery.identity]));
+    expect(["recipient-foreign", "not-authentic"]).toContain(error.code);
+  });
+});
+
+describe("a bound file whose claims were changed under the same MAC", () => {
+  const wide = environment("prod", { scopes: ["strict", "namespace", "environment"] });
+  const file = sealed(
+    wide,
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: payments\nstringData:\n  A: some-value\n`,
+  );
+  const retargeted = mutate(mutate(file, "name: db\n", "name: d\n"), "namespace: payments", "namespace: bpayments");
+  const bind = (text: string, more: object = {}) =>
+    bindSealed(text, { environment: wide.policy, now, ...more }, [wide.identity]);
+
+  it("is not bound to another namespace or name unless that is asked for, and then says so", async () => {
+    const error = await expectRefusal(() => bind(retargeted), "binding-mismatch");
+    expect(error.message).toContain('"payments"');
+    expect(error.message).toContain('"bpayments"');
+    const { changes } = await bind(retargeted, { mayMove: true });
+    expect(changes).toContain('namespace: was "payments", now "bpayments"');
+    expect(changes).toContain('name: was "db", now "d"');
+  });
+
+  it("is not bound to a wider scope unless that is asked for", async () => {
+    const error = await refusalOf(() => bind(mutate(file, "scope: strict", "scope: environment")));
+    // The claim is part of the MAC; whoever could make that right still does not widen the scope.
+    expect(["binding-mismatch", "not-authentic"]).toContain(error.code);
+    expect((await bind(file, { scope: "namespace" })).changes).toContain('scope: was "strict", now "namespace"');
+  });
+});
+
+describe("a value called another type, which SOPS authenticates no more than its name", () => {
+  const key = createSecretKey(randomBytes(32));
+  const opened = (type: ValueType, text: string) => {
+    const source = parseYaml(`a: ${encryptValue(Buffer.from(text), { key, aad: "a:", type })}\n`);
+    return openLeaves(source, leavesOf(source), { key, selected: () => true }).map(({ bytes }) =>
+      Buffer.from(bytes).toString(),
+    );
+  };
+
+  it.each<[ValueType, string]>([
+    ["int", "0123\n"],
+    ["int", "12 "],
+    ["float", '"abc"'],
+    ["float", "1e"],
+    ["bool", "yes"],
+    ["time", "tomorrow"],
+    ["comment", "a text"],
+  ])("%s cannot be %j", async (type, text) => {
+    await expectRefusal(() => opened(type, text), "not-authentic");
+  });
+
+  it.each<[ValueType, string, string]>([
+    ["int", "+007", "7"],
+    ["float", "1e3", "1000"],
+    ["float", "-Inf", "-Inf"],
+    ["bool", "t", "True"],
+    ["time", "2024-01-02T03:04:05+00:00", "2024-01-02T03:04:05Z"],
+  ])("%s %j is hashed as SOPS hashes it", (type, text, canonical) => {
+    expect(opened(type, text)).toEqual([canonical]);
   });
 });
 

@@ -38,10 +38,11 @@ describe("readManifest()", () => {
     );
   });
 
-  it("reads JSON, which is YAML", () => {
-    expect(
-      readManifest('{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db"},"data":{"A":"aGk="}}').dataKeys,
-    ).toEqual(["A"]);
+  it("refuses a plain manifest in JSON before anything about its fields", async () => {
+    const json =
+      '{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db","creationTimestamp":null},"data":{"A":"aGk="}}';
+    const error = await expectRefusal(() => readManifest(json), "shape-invalid");
+    expect(error.message).toContain("-o yaml");
   });
 });
 

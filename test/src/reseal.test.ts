@@ -304,7 +304,10 @@ describe("bindSealed()", () => {
     const text = relabelled();
     await expectRefusal(() => open(text), "binding-mismatch");
     const { text: after, changes, info } = await bind(text);
-    expect(changes).toEqual(["binding renewed"]);
+    expect(changes).toEqual([
+      "binding renewed",
+      expect.stringContaining("labels, annotations, immutable or key names"),
+    ]);
     expect(info).toEqual({ environment: "prod", scope: "strict", namespace: "payments", name: "db", type: "Opaque" });
     expect((await open(after)).labels).toEqual({ app: "billing" });
     expect(changedLines(text, after)).toEqual(["lastmodified", "mac", "sealward.dev/binding"]);
