@@ -1,7 +1,7 @@
 // Finds the seal.yaml that governs a file: the nearest one above the file, up to the Git root, never merged. Symbolic
 // links are resolved first, so that a link cannot lend a file the path of another environment. Decides nothing.
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { type Config, parseConfig } from "../src/index.ts";
+import { type Config, parseConfig, SealwardError } from "../src/index.ts";
 import { readText } from "./document.ts";
 import type { Io } from "./io.ts";
 import { printNote } from "./report.ts";
@@ -28,12 +28,27 @@ export async function findSettings(
 ): Promise<Settings | null> {
   const real = await io.fs.realPath(resolve(io.cwd, file ?? "."));
   const start = file === null ? real : dirname(real);
+  if (file !== null) await assertSameWorkTree(io, { given: resolve(io.cwd, file), real });
   const cached = known.get(start);
   const governing = cached === undefined ? await search(io, start) : cached;
   known.set(start, governing);
   return governing === null
     ? null
     : { ...governing, path: file === null ? undefined : posixRelative(governing.folder, real) };
+}
+
+/** A link out of the work tree would put the file under a seal.yaml that nobody reviewed here. */
+async function assertSameWorkTree(
+  io: Io,
+  { given, real }: { readonly given: string; readonly real: string },
+): Promise<void> {
+  const tree = await findWorkTree(io, dirname(given));
+  if (tree === null || (await io.fs.realPath(tree)) === (await findWorkTree(io, dirname(real)))) return;
+  throw new SealwardError(
+    "environment-mismatch",
+    `Cannot tell the environment: ${shown(io, given)} is a link out of its Git work tree, to ${real}; name the file itself`,
+    { file: shown(io, given) },
+  );
 }
 
 async function search(io: Io, start: string): Promise<Omit<Settings, "path"> | null> {

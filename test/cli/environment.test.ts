@@ -97,6 +97,26 @@ describe("the governing seal.yaml", () => {
     );
   });
 
+  test("a link out of the work tree, into one with a seal.yaml of its own, is refused by every command", async () => {
+    const dir = await sealedRepository();
+    const other = await sealedRepository();
+    symlinkSync(join(other.path, "deploy/prod/db.sealed.yaml"), join(dir.path, "deploy/prod/link.sealed.yaml"));
+    symlinkSync(join(other.path, "deploy/prod"), join(dir.path, "deploy/prod/team"));
+    for (const file of ["deploy/prod/link.sealed.yaml", "deploy/prod/team/db.sealed.yaml"]) {
+      for (const [args, options] of [
+        [["decrypt", file]],
+        [["set", file, "PASSWORD"], { stdin: "x" }],
+        [["bind", file]],
+        [["wrap", file]],
+      ] as const) {
+        const { code, stderr } = await dir.run([...args], options);
+        expect([code, stderr]).toEqual([1, expect.stringContaining("(environment-mismatch)")]);
+        expect(stderr).toContain("link out of its Git work tree");
+      }
+    }
+    expect((await dir.run(["check"])).stdout).toContain("environment-mismatch");
+  });
+
   test("is found from a folder below, and paths stay relative to it", async () => {
     const dir = await sealedRepository();
     await succeed(dir.run(["decrypt", "db.sealed.yaml"], { cwd: "deploy/prod" }));
