@@ -93,7 +93,7 @@ export const answers: Record<ErrorCode, Answer> = {
   "file-missing": say("files", "check the path"),
   "file-unreadable": say("files", "check the path and its permissions"),
   "file-unwritable": say("files", "check the folder, its permissions and the free space; nothing was changed"),
-  "file-exists": say("files", "choose another name, or add `--force` where the command has it"),
+  "file-exists": say("files", "choose another name"),
   "editor-failed": say("files", "name an editor that waits until you are done: `export SEAL_EDITOR=vi`"),
   cancelled: say("cancelled", "nothing was changed; run the command again when you are ready"),
   usage: say("usage", "see `seal help` and `seal help COMMAND`"),

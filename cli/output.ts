@@ -3,11 +3,13 @@ import { resolve } from "node:path";
 import { isSealed, readManifest, SealwardError } from "../src/index.ts";
 import { type Document, documentOf, readText } from "./document.ts";
 import type { Io } from "./io.ts";
-import { ChangedMeanwhile, UsageError } from "./report.ts";
+import { ChangedMeanwhile, HintedError, UsageError } from "./report.ts";
 
 export interface Destination {
   readonly out?: string;
   readonly force?: boolean;
+  /** False: the command has no --force to speak of. */
+  readonly isForceable?: false;
 }
 
 /** What tells whether one file is the next version of another. */
@@ -44,7 +46,9 @@ export async function assertMayWrite(
     written === null
       ? ""
       : `, as ${present === null ? "something else" : described(present)}, not as ${described(written)}`;
-  throw new SealwardError("file-exists", `Cannot write ${to.out}: it exists already${difference}`, { file: to.out });
+  const message = `Cannot write ${to.out}: it ${kind === "file" ? "exists already" : "is no regular file"}${difference}`;
+  if (kind !== "file" || to.isForceable === false) throw new SealwardError("file-exists", message);
+  throw new HintedError("file-exists", message, { hint: "choose another name, or replace it: `--force`" });
 }
 
 const described = ({ environment, namespace, name, isBoundSecret }: Version): string =>

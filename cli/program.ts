@@ -42,11 +42,11 @@ export function createProgram(io: Io, write: (stream: "stdout" | "stderr", text:
   command("init", "write seal.yaml, with a fresh key for each environment kept outside the repository")
     .option("--env <name...>", "environments to define (default: staging prod)")
     .option(
-      "--recipient <name=recipient>",
+      "--recipient <name=recipient...>",
       "an existing recipient (age1…) of an environment; no key is made for that one (repeatable)",
       collect,
     )
-    .option("--namespace <name=namespace>", "a namespace of an environment (repeatable)", collect)
+    .option("--namespace <name=namespace...>", "a namespace of an environment (repeatable)", collect)
     .option("--recovery <recipient>", "an existing recovery recipient, instead of a fresh one")
     .option(
       "--keys-dir <folder>",

@@ -20,12 +20,17 @@ export interface BindOptions {
 export async function bind(io: Io, file: string, options: BindOptions): Promise<void> {
   const document = await readChangeable(io, file);
   const found = await requireExpectation(io, document, options);
-  await assertMayWrite(io, document, options, {
-    environment: found.environment.name,
-    namespace: found.manifest.namespace ?? options.namespace,
-    name: found.manifest.name,
-    isBoundSecret: document.carrier !== null,
-  });
+  await assertMayWrite(
+    io,
+    document,
+    { ...options, isForceable: false },
+    {
+      environment: found.environment.name,
+      namespace: found.manifest.namespace ?? options.namespace,
+      name: found.manifest.name,
+      isBoundSecret: document.carrier !== null,
+    },
+  );
   const { text, info, changes } = await withIdentities(io, { ...options, ...found }, (identities) =>
     bindSealed(
       document.content,

@@ -1,11 +1,11 @@
 // seal init: seal.yaml, a fresh identity for each environment and one for recovery, and the .gitignore lines that keep
 // plaintext out. Identities go outside every Git work tree. Replaces nothing; when a step fails, it takes back the others.
 import { basename, dirname, join, resolve } from "node:path";
-import { assertAgeRecipient, parseConfig, SealwardError } from "../../src/index.ts";
+import { assertAgeRecipient, parseAgeIdentities, parseConfig, SealwardError } from "../../src/index.ts";
 import { readText } from "../document.ts";
 import { keysFolder } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { printDone, UsageError } from "../report.ts";
+import { HintedError, printDone, UsageError } from "../report.ts";
 import { findSettings, findWorkTree, shown } from "../settings.ts";
 import { sealYaml } from "../yaml-text.ts";
 import { freshIdentityFile } from "./keygen.ts";
@@ -25,7 +25,10 @@ export async function init(io: Io, options: InitOptions): Promise<void> {
   const above = await findSettings(io, null);
   if (above !== null) {
     const message = `Cannot write seal.yaml: ${shown(io, join(above.folder, "seal.yaml"))} governs this folder already`;
-    throw new SealwardError("file-exists", message, { file: above.config.file });
+    throw new HintedError("file-exists", message, {
+      hint: "add environments to that file by hand; a seal.yaml of its own for a subfolder is listed there under `nested`",
+      file: above.config.file,
+    });
   }
   const names = options.env ?? ["staging", "prod"];
   if (names.includes("recovery")) {
@@ -43,8 +46,10 @@ export async function init(io: Io, options: InitOptions): Promise<void> {
     newFiles.set(join(keys, `${name}.agekey`), text);
     return recipient;
   };
-  for (const recipient of [...recipients.values(), options.recovery === undefined ? [] : [options.recovery]].flat())
-    assertAgeRecipient(recipient);
+  assertRecipients([
+    ...[...recipients].map(([name, texts]): [string, string[]] => [`--recipient ${name}=…`, texts]),
+    ...(options.recovery === undefined ? [] : [["--recovery", [options.recovery]] satisfies [string, string[]]]),
+  ]);
   const recovery = options.recovery ?? recipientOf("recovery");
   const text = sealYaml(
     recovery,
@@ -56,6 +61,7 @@ export async function init(io: Io, options: InitOptions): Promise<void> {
   );
   assertValid(text);
   await assertOutsideGit(io, keys, newFiles);
+  await assertNoneThere(io, keys, newFiles);
 
   const made: string[] = [];
   try {
@@ -69,7 +75,21 @@ export async function init(io: Io, options: InitOptions): Promise<void> {
     for (const file of made) await io.fs.remove(file);
     throw problem;
   }
-  await tell(io, { keys, isUsual: keys === keysFolder(io, folder) }, names, newFiles);
+  await tell(io, { keys, isUsual: keys === keysFolder(io, folder) }, { names, namespaces }, newFiles);
+}
+
+/** Says which flag a recipient came with, never its text: it might be an identity by mistake. */
+function assertRecipients(given: readonly (readonly [flag: string, texts: readonly string[]])[]): void {
+  for (const [flag, texts] of given) {
+    for (const text of texts) {
+      try {
+        assertAgeRecipient(text);
+      } catch (problem) {
+        if (!(problem instanceof SealwardError)) throw problem;
+        throw new SealwardError(problem.code, `Cannot use ${flag}: ${problem.message}`);
+      }
+    }
+  }
 }
 
 /** NAME=VALUE options by environment. What was typed is not repeated: it might be an identity by mistake. */
@@ -112,14 +132,36 @@ async function assertOutsideGit(io: Io, keys: string, newFiles: ReadonlyMap<stri
       "name a folder outside: `--keys-dir FOLDER`",
     );
   }
+}
+
+/** Keys of this repository's last `seal init`, or of another repository in a folder of the same name. */
+async function assertNoneThere(io: Io, keys: string, newFiles: ReadonlyMap<string, string>): Promise<void> {
+  const flags: string[] = [];
+  let isReadable = true;
   for (const file of newFiles.keys()) {
-    if ((await io.fs.kind(file)) !== null) {
-      throw new SealwardError(
-        "file-exists",
-        `Cannot write ${file}: it holds an identity already; use it with --recipient, or name another folder with --keys-dir`,
-        { file },
-      );
-    }
+    if ((await io.fs.kind(file)) === null) continue;
+    const name = basename(file, ".agekey");
+    const recipient = await recipientIn(io, file);
+    if (recipient === undefined) isReadable = false;
+    const flag = name === "recovery" ? "--recovery " : `--recipient ${name}=`;
+    flags.push(`${flag}${recipient ?? "age1…"}`);
+  }
+  if (flags.length === 0) return;
+  const use = isReadable
+    ? `use these identities: \`${flags.join(" ")}\``
+    : `use their recipients: \`${flags.join(" ")}\``;
+  throw new HintedError("file-exists", `Cannot write identities to ${keys}: there are some of this name already`, {
+    hint: `if they are this repository's, ${use}; if they are another's, name a folder for the new ones: \`--keys-dir FOLDER\``,
+  });
+}
+
+/** Undefined where the file holds no identity that can be read. */
+async function recipientIn(io: Io, file: string): Promise<string | undefined> {
+  try {
+    return parseAgeIdentities(await readText(io, file), file)[0]?.recipient;
+  } catch (problem) {
+    if (problem instanceof SealwardError) return undefined;
+    throw problem;
   }
 }
 
@@ -138,7 +180,7 @@ async function addIgnoredNames(io: Io, file: string): Promise<void> {
 async function tell(
   io: Io,
   { keys, isUsual }: { keys: string; isUsual: boolean },
-  names: readonly string[],
+  { names, namespaces }: { readonly names: readonly string[]; readonly namespaces: ReadonlyMap<string, string[]> },
   newFiles: ReadonlyMap<string, string>,
 ): Promise<void> {
   await printDone(
@@ -158,6 +200,6 @@ async function tell(
   await printDone(io, `${found}: export SOPS_AGE_KEY_FILE=${join(keys, `${own}.agekey`)}`);
   await printDone(
     io,
-    `Next: mkdir -p ${own}; kubectl create secret generic db -n NAMESPACE --from-literal=KEY=VALUE --dry-run=client -o yaml | seal --env ${own} -o ${own}/db.sealed.yaml`,
+    `Next: mkdir -p ${own}; kubectl create secret generic db -n ${namespaces.get(own)?.[0] ?? "NAMESPACE"} --from-literal=KEY=VALUE --dry-run=client -o yaml | seal --env ${own} -o ${own}/db.sealed.yaml`,
   );
 }

@@ -1,5 +1,5 @@
 // seal init, keygen, env manifest: what they write, where, and what they never replace.
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { generateAgeIdentity, parseAgeIdentities, parseConfig } from "../../src/index.ts";
@@ -91,8 +91,8 @@ describe("init", () => {
       "another name",
     ],
     ["a recipient of an unknown environment", ["--recipient", `qa=${recipient}`], 2, "NAME=VALUE"],
-    ["something that is no recipient", ["--recipient", "prod=age1nope"], 5, "(recipient-invalid)"],
-    ["an identity where a recipient belongs", ["--recovery", "AGE-SECRET-KEY-1QQQQ"], 5, "(recipient-invalid)"],
+    ["something that is no recipient", ["--recipient", "prod=age1nope"], 5, "Cannot use --recipient prod=…: "],
+    ["an identity where a recipient belongs", ["--recovery", "AGE-SECRET-KEY-1QQQQ"], 5, "Cannot use --recovery: "],
   ])("refuses %s, and leaves nothing behind", async (_, flags, exit, message) => {
     const dir = gitdir();
     const { code, stderr } = await dir.run(["init", ...flags]);
@@ -111,7 +111,29 @@ describe("init", () => {
     writeFileSync(join(keysOf(other.home), "prod.agekey"), "mine");
     const { code, stderr } = await other.run(["init"]);
     expect([code, stderr]).toEqual([6, expect.stringContaining("(file-exists)")]);
+    expect(stderr).toContain("`--recipient prod=age1…`");
     expect([other.snapshot(), readdirSync(keysOf(other.home))]).toEqual([{}, ["prod.agekey"]]);
+  });
+
+  test("names the flags that take over identities that are there, with their recipients", async () => {
+    const dir = gitdir();
+    await succeed(dir.run(["init"]));
+    const before = dir.read("seal.yaml");
+    rmSync(join(dir.path, "seal.yaml"));
+    const { stderr } = await dir.run(["init"]);
+    expect(stderr.split(keysOf(dir.home)).length).toBe(2);
+    const flags = /identities: `(.*?)`/.exec(stderr)?.[1]?.split(" ") ?? [];
+    expect(flags.filter((word) => word.startsWith("--"))).toEqual(["--recovery", "--recipient", "--recipient"]);
+    await succeed(dir.run(["init", ...flags]));
+    expect(dir.read("seal.yaml")).toBe(before);
+    const again = await dir.run(["init"]);
+    expect(again.stderr).toContain("hint: add environments to that file by hand");
+    expect(again.stderr).not.toContain("--force");
+  });
+
+  test("the next command has the namespace that was given", async () => {
+    const { stderr } = await succeed(gitdir().run(["init", "--namespace", "prod=pay", "staging=shop"]));
+    expect(stderr).toContain("kubectl create secret generic db -n shop ");
   });
 
   test("takes the identities back when seal.yaml cannot be written", async () => {

@@ -41,6 +41,7 @@ const table: readonly [string, readonly unknown[]][] = [
   ["wrap db.yaml", ["wrap", "db.yaml", {}]],
   ["init --env dev prod --recovery age1x", ["init", { env: ["dev", "prod"], recovery: "age1x" }]],
   ["init --recipient a=age1x --recipient b=age1y", ["init", { recipient: ["a=age1x", "b=age1y"] }]],
+  ["init --namespace a=x b=y --namespace c=z", ["init", { namespace: ["a=x", "b=y", "c=z"] }]],
   ["keygen", ["keygen", secretDefaults]],
   ["keygen --secret --env prod --from k", ["keygen", { ...secretDefaults, secret: true, env: "prod", from: "k" }]],
   ["env manifest prod --namespace a", ["manifest", "prod", { namespace: ["a"] }]],

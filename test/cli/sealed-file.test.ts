@@ -412,6 +412,19 @@ describe("a BoundSecret file is taken wherever a sealed file is", () => {
   });
 });
 
+test("only where the command has --force its hint names it", async () => {
+  const dir = await sealedRepository();
+  dir.write("deploy/prod/other.yaml", "a: 1\n");
+  for (const [command, isThere] of [
+    ["bind", false],
+    ["wrap", true],
+    ["decrypt", true],
+  ] as const) {
+    const { code, stderr } = await dir.run([command, prod, "-o", "deploy/prod/other.yaml"]);
+    expect([code, stderr.includes("(file-exists)"), stderr.includes("--force")]).toEqual([6, true, isThere]);
+  }
+});
+
 test.each([["decrypt"], ["edit"], ["wrap"], ["set"]])(
   "%s of a plain file shows a command that seals it",
   async (command) => {
