@@ -44,7 +44,7 @@ export class IdentityStore {
     const where = `key Secret ${ownNamespace}/${ref.secret}`;
     const version = versionOf(ref.secret);
     if (version === undefined) {
-      const hint = "make it with `seal keygen --secret`, or restore it";
+      const hint = "give it the identity that the files are sealed to: `seal keygen --secret --env NAME --from FILE`";
       return failed(ref, new SealwardError("identity-missing", `There is no ${where}: ${hint}`));
     }
     const cacheKey = `${ref.secret}/${ref.key}`;
