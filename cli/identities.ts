@@ -1,15 +1,23 @@
 // Collects the age identities a person holds, from the places where `sops` looks and from the folder `seal init` writes
 // to. All sources are read; one that cannot be used is mentioned only if opening fails. Never shows key text.
 import { basename, join } from "node:path";
-import { type AgeIdentity, type EnvironmentPolicy, parseAgeIdentities, SealwardError } from "../src/index.ts";
+import {
+  type AgeIdentity,
+  type Config,
+  type EnvironmentPolicy,
+  type ErrorCode,
+  parseAgeIdentities,
+  SealwardError,
+} from "../src/index.ts";
 import { readText } from "./document.ts";
 import type { Io } from "./io.ts";
-import { printNote } from "./report.ts";
+import { HintedError, printNote } from "./report.ts";
 import type { Settings } from "./settings.ts";
 
 /**
  * Calls `open` with every identity found: `--identity` files, SOPS_AGE_KEY, SOPS_AGE_KEY_FILE, sops/age/keys.txt, and what
- * `seal init` wrote for this environment. When that fails for want of an identity, notes say which sources were unusable.
+ * `seal init` wrote for this environment. When that fails for want of an identity, notes say which sources were unusable, and whose
+ * the identities found are.
  * @throws what `open` throws; for a file named with `--identity` also `file-missing`, `file-unreadable`, `identity-invalid`
  */
 export async function withIdentities<T>(
@@ -26,20 +34,21 @@ export async function withIdentities<T>(
     for (const identity of parseAgeIdentities(text, source)) identities.push(identity);
   };
   for (const file of options.identity ?? []) take(await readText(io, file), file);
-  const unusable: SealwardError[] = [];
+  const unusable: string[] = [];
   const tryOut = async (source: string, read: () => Promise<string>, isOptional: boolean): Promise<void> => {
     try {
       take(await read(), source);
     } catch (problem) {
       if (!(problem instanceof SealwardError)) throw problem;
-      if (!(isOptional && problem.code === "file-missing")) unusable.push(problem);
+      if (isOptional && problem.code === "file-missing") return;
+      unusable.push(`${source}${problem.line === undefined ? "" : `:${problem.line}`}: ${problem.message}`);
     }
   };
   // sops separates the keys of this variable by any white space, so one line may hold several.
   const inline = io.env["SOPS_AGE_KEY"] ?? "";
   if (inline !== "") await tryOut("SOPS_AGE_KEY", async () => keyLines(inline), false);
   const named = io.env["SOPS_AGE_KEY_FILE"] ?? "";
-  if (named !== "") await tryOut(named, () => readText(io, named), false);
+  if (named !== "") await tryOut("SOPS_AGE_KEY_FILE", () => readText(io, named), false);
   const standard = join(configFolder(io), "sops", "age", "keys.txt");
   await tryOut(standard, () => readText(io, standard), true);
   const { settings, environment } = options;
@@ -50,19 +59,32 @@ export async function withIdentities<T>(
   try {
     return await open(identities);
   } catch (problem) {
-    if (
-      problem instanceof SealwardError &&
-      (problem.code === "identity-missing" || problem.code === "identity-unmatched")
-    ) {
-      for (const { file, line, message } of unusable) {
-        await printNote(
-          io,
-          `unusable identities: ${[file, line].filter((part) => part !== undefined).join(":")}: ${message}`,
-        );
-      }
-    }
-    throw problem;
+    if (!(problem instanceof SealwardError) || !wantsIdentity.has(problem.code)) throw problem;
+    for (const source of unusable) await printNote(io, `unusable identities: ${source}`);
+    for (const recipient of new Set(identities.map((identity) => identity.recipient)))
+      await printNote(
+        io,
+        `found an identity for ${recipient}${settings === undefined ? "" : `, ${ownerIn(settings.config, recipient)}`}`,
+      );
+    if (identities.length > 0 || unusable.length === 0) throw problem;
+    const message = problem.message.replace(
+      /^No age identity was found/,
+      "No age identity could be used of those named",
+    );
+    const hint = "correct the source that the note names, or name a file with your identity: `--identity FILE`";
+    throw new HintedError(problem.code, message, { hint, file: problem.file });
   }
+}
+
+const wantsIdentity: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["identity-missing", "identity-unmatched"]);
+
+/** Whose a recipient is by seal.yaml, as the end of a sentence. */
+export function ownerIn(config: Config, recipient: string): string {
+  if (config.recovery.includes(recipient)) return "which is the recovery recipient";
+  const names = [...config.environments.values()]
+    .filter(({ ageRecipients }) => ageRecipients.includes(recipient))
+    .map(({ name }) => name);
+  return names.length === 0 ? "which seal.yaml lists nowhere" : `which seal.yaml lists for ${names.join(", ")}`;
 }
 
 /** Where `seal init` keeps the identities of the repository whose seal.yaml lies in `folder`: never inside it. */

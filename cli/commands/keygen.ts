@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { type AgeIdentity, generateAgeIdentity, parseAgeIdentities, SealwardError } from "../../src/index.ts";
 import { readText } from "../document.ts";
+import { ownerIn } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { printDone, printNote, UsageError } from "../report.ts";
 import { findSettings, findWorkTree } from "../settings.ts";
@@ -83,14 +84,21 @@ async function identityLines(io: Io, file: string): Promise<string> {
 }
 
 async function noteRecipients(io: Io, env: string, identities: readonly AgeIdentity[]): Promise<void> {
-  const policy = (await findSettings(io, null))?.config.environments.get(env);
+  const config = (await findSettings(io, null))?.config;
+  const policy = config?.environments.get(env);
+  if (config !== undefined && policy === undefined)
+    await printNote(io, `seal.yaml has no environment "${env}", only ${[...config.environments.keys()].join(", ")}`);
   for (const { recipient } of identities) {
     await printDone(io, `recipient: ${recipient}`);
-    if (policy !== undefined && !policy.ageRecipients.includes(recipient)) {
+    if (config === undefined || policy === undefined) continue;
+    const owner = ownerIn(config, recipient);
+    if (!policy.ageRecipients.includes(recipient)) {
       await printNote(
         io,
-        `seal.yaml does not list this recipient for "${env}": the controller opens nothing until it does and the files are sealed for it`,
+        `seal.yaml does not list this recipient for "${env}" (${owner}): the controller opens nothing until it does and the files are sealed for it`,
       );
+    } else if (config.recovery.includes(recipient)) {
+      await printNote(io, `this identity opens every environment (${owner}): give the controller the one of "${env}"`);
     }
   }
 }

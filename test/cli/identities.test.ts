@@ -88,8 +88,21 @@ test("a source that cannot be used is mentioned only when opening fails for want
   const { code, stderr } = await dir.run(["decrypt", prod], { env });
   expect(code).toBe(5);
   expect(stderr).toContain("note: unusable identities: SOPS_AGE_KEY:1: ");
-  expect(stderr).toContain(`Cannot read "${join(dir.home, "none")}"`);
+  expect(stderr).toContain(`note: unusable identities: SOPS_AGE_KEY_FILE: Cannot read "${join(dir.home, "none")}"`);
+  expect(stderr).not.toContain("No age identity was found");
+  expect(stderr).toContain("hint: correct the source that the note names");
   expect(stderr).not.toContain("MISTYPED");
+});
+
+test("identities that do not fit are told with whose they are", async () => {
+  const { dir, file } = await withoutIdentity();
+  const stranger = join(dir.home, "stranger");
+  await succeed(dir.run(["keygen", "-o", stranger]));
+  const staging = "deploy/staging/db.sealed.yaml";
+  const { code, stderr } = await dir.run(["decrypt", staging, "--identity", file, "--identity", stranger]);
+  expect([code, stderr]).toEqual([5, expect.stringContaining("(identity-unmatched)")]);
+  expect(stderr).toMatch(/note: found an identity for age1\w+, which seal\.yaml lists for prod\n/);
+  expect(stderr).toMatch(/note: found an identity for age1\w+, which seal\.yaml lists nowhere\n/);
 });
 
 test("a file named with --identity must be readable and right, whatever else opens the file", async () => {

@@ -175,7 +175,13 @@ describe("keygen", () => {
     expect(stderr).toMatch(/^recipient: age1\w+\n$/);
     const fresh = await succeed(dir.run(["keygen", "--secret", "--env", "prod", "--namespace", "keys"]));
     expect(fresh.stdout).toContain("namespace: keys");
-    expect(fresh.stderr).toContain('does not list this recipient for "prod"');
+    expect(fresh.stderr).toContain('does not list this recipient for "prod" (which seal.yaml lists nowhere)');
+    const noteOf = async (env: string, name: string): Promise<string> =>
+      (await succeed(dir.run(["keygen", "--secret", "--env", env, "--from", join(keysOf(dir.home), `${name}.agekey`)])))
+        .stderr;
+    expect(await noteOf("prod", "staging")).toContain('for "prod" (which seal.yaml lists for staging)');
+    expect(await noteOf("prod", "recovery")).toContain("note: this identity opens every environment");
+    expect(await noteOf("qa", "prod")).toContain('note: seal.yaml has no environment "qa", only staging, prod\n');
   });
 
   test.each([
