@@ -36,7 +36,7 @@ export interface Io {
   run(command: readonly string[], options: RunOptions): Promise<Child>;
   /** Asks the person at the terminal; the answer is one line. */
   ask(question: string): Promise<string>;
-  /** While registered, SIGINT, SIGTERM and SIGHUP go to the handler instead of ending the program. */
+  /** While registered, SIGINT, SIGTERM, SIGHUP and SIGQUIT go to the handler instead of ending the program. */
   onSignal(handler: (signal: NodeJS.Signals) => void): () => void;
 }
 
@@ -50,7 +50,7 @@ export interface RunOptions {
 // Far above any Secret, which the library limits; here only so that an endless pipe cannot fill the memory.
 const maxStdinBytes = 64 * 1024 * 1024;
 
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 export function nodeIo(process: NodeJS.Process): Io {
   return {

@@ -66,6 +66,23 @@ export function unwrapDataKey(armored: string, identity: AgeIdentity): Uint8Arra
   return null;
 }
 
+/**
+ * The kinds of the stanzas in the header, each of which somebody opens; null where the text is no armored age file. Needs
+ * no key, and so proves nothing but what age's own programs would do with the file.
+ */
+export function stanzaKinds(armored: string): string[] | null {
+  const file = dearmor(armored);
+  const end = file === null ? -1 : file.indexOf("\n--- ");
+  if (file === null || end < 0) return null;
+  const [first, ...lines] = file.subarray(0, end).toString("latin1").split("\n");
+  if (first !== intro) return null;
+  // Kinds that end so are made to be ignored: they keep readers from refusing what they do not know.
+  return lines
+    .filter((line) => line.startsWith("-> "))
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((kind) => !kind.endsWith("-grease"));
+}
+
 interface Stanza {
   readonly share: Uint8Array;
   readonly body: Uint8Array;

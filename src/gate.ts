@@ -3,7 +3,7 @@
 // Two steps of the design come with what they check: `sealer` with signatures, `context` with KMS recipients. Until then
 // no environment can list a KMS recipient, so a file with a KMS entry ends at `recipients`.
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { unwrapDataKey } from "./age.ts";
+import { stanzaKinds, unwrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
 import { type Binding, bindingDifference, bindingOf, bindingPath, type Place, parseBinding } from "./binding.ts";
 import { documentDigest } from "./bytes.ts";
@@ -229,6 +229,21 @@ function recipients(
       `The file can be opened by the ${foreign.kind} recipient ${printableId(foreign.id)}, which is none of ${policy.name}`,
       metadata.block,
     );
+  }
+  for (const { recipient, enc } of metadata.age) {
+    const kinds = stanzaKinds(enc);
+    if (kinds === null)
+      throw manifest.source.refusal(
+        "sops-metadata-invalid",
+        `The entry of ${recipient} is no age file`,
+        metadata.block,
+      );
+    if (kinds.length !== 1 || kinds[0] !== "X25519")
+      throw manifest.source.refusal(
+        "recipient-foreign",
+        `The entry of ${recipient} is wrapped for ${kinds.length} keys, one is allowed: somebody else can open it`,
+        metadata.block,
+      );
   }
   if (metadata.age.length === 0)
     throw manifest.source.refusal("sops-metadata-invalid", "The sops block lists no recipient", metadata.block);

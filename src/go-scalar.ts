@@ -58,7 +58,14 @@ export function resolveGoScalar(source: string): GoValue {
 
 /** True where some reader in the chain (Go v3, Go v2, YAML 1.1) takes the plain scalar for something else than a string. */
 export function isAmbiguousString(source: string): boolean {
-  return resolveGoScalar(source).type !== "str" || yaml11Words.has(source) || base60.test(source);
+  // YAML 1.1 readers drop underscores after a leading dot, too.
+  const bare = /^[-+.0-9]/.test(source) ? source.replaceAll("_", "") : source;
+  return (
+    resolveGoScalar(source).type !== "str" ||
+    resolveGoScalar(bare).type !== "str" ||
+    yaml11Words.has(source) ||
+    base60.test(source)
+  );
 }
 
 function resolveNumber(source: string): GoValue | null {

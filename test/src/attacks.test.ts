@@ -1,10 +1,12 @@
 // Attacks that worked once, each kept as a test. What they have in common: comments, the sops block and seal.yaml are
 // outside every MAC, so whoever can write the repository chooses them.
 import { createSecretKey, randomBytes } from "node:crypto";
+import { armor, Encrypter } from "age-encryption";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   bindSealed,
+  checkSealed,
   type Expectation,
   findEnvironment,
   openSealed,
@@ -210,6 +212,31 @@ describe("a bound file whose claims were changed under the same MAC", () => {
     // The claim is part of the MAC; whoever could make that right still does not widen the scope.
     expect(["binding-mismatch", "not-authentic"]).toContain(error.code);
     expect((await bind(file, { scope: "namespace" })).changes).toContain('scope: was "strict", now "namespace"');
+  });
+});
+
+describe("an entry of a recipient that is wrapped for a second key as well", () => {
+  it("is seen without a key", async () => {
+    const encrypter = new Encrypter();
+    encrypter.addRecipient(prod.identity.recipient);
+    encrypter.addRecipient(staging.identity.recipient);
+    const lines = armor
+      .encode(await encrypter.encrypt(randomBytes(32)))
+      .trimEnd()
+      .split("\n");
+    const entry = /(?<=enc: \|\n)(?: {12}.*\n)+/.exec(commented)?.[0] ?? "";
+    const text = mutate(commented, entry, lines.map((line) => `${" ".repeat(12)}${line}\n`).join(""));
+    const error = await expectRefusal(() => checkSealed(text, here), "recipient-foreign");
+    expect(error.message).toContain("2 keys");
+    await expectRefusal(() => openSealed(text, here, [prod.identity]), "recipient-foreign");
+  });
+
+  it("no age file at all is told from one", async () => {
+    const entry = /(?<=enc: \|\n)(?: {12}.*\n)+/.exec(commented)?.[0] ?? "";
+    await expectRefusal(
+      () => checkSealed(mutate(commented, entry, "            nothing\n"), here),
+      "sops-metadata-invalid",
+    );
   });
 });
 
