@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import { rewrapBoundSecret, SealwardError, unwrapBoundSecret } from "../src/index.ts";
 import type { Io } from "./io.ts";
-import { UsageError } from "./report.ts";
+import { HintedError, UsageError } from "./report.ts";
 
 export interface Document {
   /** As messages show it: the path as given, or "stdin". */
@@ -18,16 +18,20 @@ export interface Document {
   readonly carrier: { readonly name: string; readonly namespace: string | undefined } | null;
 }
 
-/** Reads FILE, or stdin for `-` or nothing. Throws `usage` rather than wait for a person to type a manifest. */
-export async function readDocument(io: Io, file: string | undefined): Promise<Document> {
+/** Reads FILE, or stdin for `-` or nothing. Throws `usage` rather than wait for a person to type a manifest; `command` is for its hint. */
+export async function readDocument(io: Io, file: string | undefined, command: string): Promise<Document> {
   if (file === undefined && io.stdin.isTty) {
     throw new UsageError(
       "Cannot read a manifest: no FILE is named and stdin is a terminal",
-      "name a file, or pipe one in: `seal FILE`; `seal help` explains",
+      `name a file, or pipe one in: \`${command} FILE\`; \`seal help\` explains`,
     );
   }
-  if (file === undefined || file === "-")
-    return documentOf(decodeText(await io.stdin.readAll(), "stdin"), "stdin", null);
+  if (file === undefined || file === "-") {
+    const text = decodeText(await io.stdin.readAll(), "stdin");
+    if (text.trim() === "")
+      throw new HintedError("not-yaml", "Nothing came in on stdin", { hint: "did the command before the pipe fail?" });
+    return documentOf(text, "stdin", null);
+  }
   const path = resolve(io.cwd, file);
   // What the shell makes of `<(command)` is stdin by another name: a pipe lies in no folder.
   const isPipe = (await io.fs.kind(path)) === "other";

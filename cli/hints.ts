@@ -31,7 +31,7 @@ const oneByOne =
 
 export const answers: Record<ErrorCode, Answer> = {
   "not-utf8": say("input", "save the file as UTF-8"),
-  "not-yaml": say("input", "correct the YAML at the place named; a broken sealed file is best taken back from Git"),
+  "not-yaml": say("input", "if the file was sealed, take it back from Git; else correct the YAML at the place named"),
   "too-large": say("input", "Kubernetes takes at most 1 MiB in a Secret; split it into several"),
   "too-deep": say("input", "a Secret manifest is flat; remove the nesting or the aliases"),
   "duplicate-key": say("input", "keep one of the two keys"),

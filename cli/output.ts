@@ -1,9 +1,9 @@
 // Where a command's outcome goes: stdout, a file, or back into the file it came from, and what may be replaced by it.
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { isSealed, readManifest, SealwardError } from "../src/index.ts";
 import { type Document, documentOf, readText } from "./document.ts";
 import type { Io } from "./io.ts";
-import { ChangedMeanwhile, HintedError, UsageError } from "./report.ts";
+import { ChangedMeanwhile, HintedError, shellQuote, UsageError } from "./report.ts";
 
 export interface Destination {
   readonly out?: string;
@@ -18,6 +18,14 @@ export interface Version {
   readonly namespace: string | undefined;
   readonly name: string;
   readonly isBoundSecret: boolean;
+}
+
+/** Throws `file-missing` with the command that makes the folder; no command makes one itself, for a typing mistake would stay. */
+export async function assertFolder(io: Io, out: string | undefined): Promise<void> {
+  if (out === undefined || (await io.fs.kind(dirname(resolve(io.cwd, out)))) !== null) return;
+  throw new HintedError("file-missing", `Cannot write ${out}: there is no folder ${dirname(out)}`, {
+    hint: `check the path, or make the folder: \`mkdir -p ${shellQuote(dirname(out))}\``,
+  });
 }
 
 /**

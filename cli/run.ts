@@ -12,6 +12,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
     const program = createProgram(io, (stream, text) => written.push({ stream, text }));
     try {
+      if (argv.length === 0 && io.stdin.isTty) {
+        program.outputHelp();
+        return 0;
+      }
       await rejectUnknownCommand(program, io, argv[0]);
       await program.parseAsync([...argv], { from: "user" });
     } finally {

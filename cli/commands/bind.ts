@@ -5,7 +5,7 @@ import { readChangeable, withContent } from "../document.ts";
 import { type Governed, requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { assertMayWrite, deliver, deliverBack } from "../output.ts";
+import { assertFolder, assertMayWrite, deliver, deliverBack } from "../output.ts";
 import { printDone } from "../report.ts";
 
 export interface BindOptions {
@@ -19,6 +19,7 @@ export interface BindOptions {
 
 export async function bind(io: Io, file: string, options: BindOptions): Promise<void> {
   const document = await readChangeable(io, file);
+  await assertFolder(io, options.out);
   const found = await requireExpectation(io, document, options);
   await assertMayWrite(
     io,

@@ -6,7 +6,7 @@ import { type Document, readDocument } from "../document.ts";
 import { findExpectation, type Sources } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { assertMayWrite, deliver } from "../output.ts";
+import { assertFolder, assertMayWrite, deliver } from "../output.ts";
 import { printNote } from "../report.ts";
 import { findSettings, findWorkTree } from "../settings.ts";
 
@@ -18,7 +18,8 @@ export interface DecryptOptions {
 }
 
 export async function decrypt(io: Io, file: string | undefined, options: DecryptOptions): Promise<void> {
-  const document = await readDocument(io, file);
+  const document = await readDocument(io, file, "seal decrypt");
+  await assertFolder(io, options.out);
   await assertMayWrite(io, document, options, null);
   const plaintext = await open(io, document, options);
   await deliver(io, plaintext, { ...options, plaintext: true });

@@ -3,8 +3,8 @@ import { readManifest, type Scope, SealwardError, sealManifest, wrapDocument } f
 import { readChangeable, readDocument } from "../document.ts";
 import { configMissing, findGoverning, type Governed } from "../environment.ts";
 import type { Io } from "../io.ts";
-import { assertMayWrite, deliver, deliverBack } from "../output.ts";
-import { printDone, printNote, UsageError } from "../report.ts";
+import { assertFolder, assertMayWrite, deliver, deliverBack } from "../output.ts";
+import { hinting, printDone, printNote, UsageError } from "../report.ts";
 
 export interface EncryptOptions {
   readonly env?: string;
@@ -19,9 +19,11 @@ export interface EncryptOptions {
 export async function encrypt(io: Io, file: string | undefined, options: EncryptOptions): Promise<void> {
   assertOneDestination(file, options);
   const inPlace = options.inPlace && file !== undefined ? await readChangeable(io, file) : null;
-  const document = inPlace ?? (await readDocument(io, file));
+  const document = inPlace ?? (await readDocument(io, file, "seal"));
   if (document.carrier !== null) throw alreadySealed(document.name);
-  const manifest = readManifest(document.text, document.name);
+  await assertFolder(io, options.out);
+  const yamlHint = { "not-yaml": "correct the YAML at the place named; nothing was sealed" } as const;
+  const manifest = await hinting(yamlHint, () => readManifest(document.text, document.name));
   // Before the environment: the advice for a sealed file does not depend on where it belongs.
   if (manifest.sealed) throw alreadySealed(document.name);
   const { environment } = await requireGoverned(

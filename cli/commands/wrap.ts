@@ -4,7 +4,7 @@ import { checkSealed, wrapDocument } from "../../src/index.ts";
 import { readDocument } from "../document.ts";
 import { findExpectation } from "../environment.ts";
 import type { Io } from "../io.ts";
-import { assertMayWrite, deliver } from "../output.ts";
+import { assertFolder, assertMayWrite, deliver } from "../output.ts";
 import { printNote } from "../report.ts";
 
 export interface WrapOptions {
@@ -14,7 +14,8 @@ export interface WrapOptions {
 }
 
 export async function wrap(io: Io, file: string | undefined, options: WrapOptions): Promise<void> {
-  const document = await readDocument(io, file);
+  const document = await readDocument(io, file, "seal wrap");
+  await assertFolder(io, options.out);
   const found = await findExpectation(io, document, options);
   if (found === null) {
     await printNote(io, `${document.name}: no environment was confirmed, for no seal.yaml governs it`);

@@ -116,7 +116,7 @@ const refused: readonly [title: string, argv: string[], stdin: string, code: num
   ["a number", ["--env", "prod"], manifest({ value: "12345678" }), 3, "shape-invalid", 'pw: "12345678"'],
   ["data that is not base64", ["--env", "prod"], plain.replace("stringData", "data"), 3, "shape-invalid", "stringData"],
   ["a name with capitals", ["--env", "prod"], manifest({ name: "DB" }), 3, "shape-invalid", "lower-case letters"],
-  ["text that is not YAML", ["--env", "prod"], `a: [${canary}`, 3, "not-yaml", "correct the YAML"],
+  ["text that is not YAML", ["--env", "prod"], `a: [${canary}`, 3, "not-yaml", "correct the YAML at the place named"],
   ["an environment that seal.yaml does not define", ["--env", "qa"], plain, 4, "environment-undefined", "seal.yaml"],
   ["no environment at all", [], plain, 4, "environment-unknown", "--env NAME"],
   [
@@ -165,7 +165,7 @@ const refused: readonly [title: string, argv: string[], stdin: string, code: num
     plain,
     6,
     "file-missing",
-    "path",
+    "`mkdir -p deploy/prod/none`",
   ],
   ["-i with stdin", ["encrypt", "-i"], plain, 2, "usage", "-o FILE"],
   [
@@ -226,6 +226,26 @@ test("without a seal.yaml the way to one is shown", async () => {
 });
 
 test("a terminal as stdin is not waited for", async () => {
-  const { code, stderr } = await gitdir().run([], { isTty: true });
-  expect([code, stderr]).toEqual([2, expect.stringContaining("stdin is a terminal")]);
+  for (const [argv, hint] of [
+    [["--env", "prod"], "`seal FILE`"],
+    [["decrypt"], "`seal decrypt FILE`"],
+    [["wrap"], "`seal wrap FILE`"],
+  ] as const) {
+    const { code, stderr } = await gitdir().run(argv, { isTty: true });
+    expect([code, stderr]).toEqual([2, expect.stringContaining("stdin is a terminal")]);
+    expect(stderr).toContain(hint);
+  }
+  const { code, stdout, stderr } = await gitdir().run([], { isTty: true });
+  expect([code, stdout, stderr]).toEqual([0, expect.stringContaining("Usage: seal [command]"), ""]);
 });
+
+test.each([[[]], [["decrypt"]], [["wrap"]], [["encrypt", "-"]]])(
+  "%j with nothing on stdin asks about the pipe",
+  async (argv) => {
+    const { code, stderr } = await gitdir().run(argv, { stdin: "\n" });
+    expect([code, stderr]).toEqual([
+      3,
+      "error: Nothing came in on stdin (not-yaml)\nhint: did the command before the pipe fail?\n",
+    ]);
+  },
+);
