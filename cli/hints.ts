@@ -97,7 +97,7 @@ export const answers: Record<ErrorCode, Answer> = {
   "editor-failed": say("files", "name an editor that waits until you are done: `export SEAL_EDITOR=vi`"),
   cancelled: say("cancelled", "nothing was changed; run the command again when you are ready"),
   usage: say("usage", "see `seal help` and `seal help COMMAND`"),
-  "check-failed": say("refused", "correct the findings above; `seal check --output json` prints them for programs"),
+  "check-failed": say("refused", "correct the findings above"),
   "namespace-ungoverned": cluster,
   "namespace-contested": cluster,
   "namespace-protected": cluster,

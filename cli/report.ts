@@ -10,7 +10,7 @@ export function exitOf(code: ErrorCode): number {
 
 /** An error whose own hint is better than the general one of its code. */
 export class HintedError extends SealwardError {
-  readonly hint: string;
+  readonly hint: string | readonly string[];
   constructor(
     code: ErrorCode,
     message: string,
@@ -18,7 +18,7 @@ export class HintedError extends SealwardError {
       hint,
       ...place
     }: {
-      readonly hint: string;
+      readonly hint: string | readonly string[];
       readonly file?: string | undefined;
       readonly line?: number | undefined;
       readonly column?: number | undefined;
@@ -60,10 +60,14 @@ export class ChangedMeanwhile extends HintedError {
 
 export async function printError(io: Io, problem: SealwardError): Promise<void> {
   const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(":");
-  const file = problem.file === undefined || problem.file === "stdin" ? "FILE" : shellQuote(problem.file);
-  const hint = problem instanceof HintedError ? problem.hint : answers[problem.code].hint(file, problem);
   await printLine(io, "error", `${place === "" ? "" : `${place}: `}${problem.message} (${problem.code})`);
-  await printLine(io, "hint", hint);
+  for (const hint of hintsFor(problem)) await printLine(io, "hint", hint);
+}
+
+export function hintsFor(problem: SealwardError): readonly string[] {
+  if (problem instanceof HintedError) return [problem.hint].flat();
+  const file = problem.file === undefined || problem.file === "stdin" ? "FILE" : shellQuote(problem.file);
+  return [answers[problem.code].hint(file, problem)];
 }
 
 /** Something to know that stops nothing. */

@@ -1,5 +1,6 @@
 // Finds Secrets in the clear in the text of any YAML or JSON file: single manifests, several documents, Lists. Looks at the
 // shape of the text where the library, which reads one document at a time, cannot say more; repairs and refuses nothing.
+import { parse } from "yaml";
 import { isSealed, readManifest, SealwardError, type SecretManifest } from "../src/index.ts";
 
 export interface Piece {
@@ -72,6 +73,11 @@ export function looksBroken(text: string): boolean {
   return mentions(spelled) && (!spelled.includes("{{") || hasSopsBlock.test(spelled));
 }
 
+/** A template with a Secret in it that cannot be read until it is rendered. */
+export function isUnrendered(text: string): boolean {
+  return reading(text).problem?.code === "not-yaml" && mentionsSecret(text) && !looksBroken(text);
+}
+
 /**
  * Where Secrets with values in the clear begin in one document; lines count from the start of the file.
  * @throws what is wrong with a text that has a sops block and yet cannot be read as a sealed file
@@ -81,17 +87,57 @@ export function unsealedIn({ text, lineOffset }: Piece): readonly FoundAt[] {
   const spelled = spelledOut(text);
   const start = { line: lineOffset + 1, column: 1 };
   if (manifest !== null) {
+    if (isPlaceholder(text)) return [];
     const isClear = !manifest.sealed && manifest.dataKeys.length + manifest.stringDataKeys.length > 0;
     return isClear ? firstOf(placesOf(spelled, kindOf("Secret"), lineOffset), start) : [];
   }
   if (!hasValues.test(spelled)) return [];
   if (problem.code !== "not-a-secret" && hasSopsBlock.test(spelled)) throw problem;
   if (problem.code === "not-yaml" && !looksBroken(text)) return [];
+  if (problem.code === "shape-invalid" && isPlaceholder(text)) return [];
   // Values that Kubernetes or we would refuse are no less in the clear.
   if (problem.code !== "not-a-secret") return firstOf(placesOf(spelled, kindOf("Secret"), lineOffset));
   if (!kindOf("\\w{0,100}List").test(spelled)) return [];
   const items = [...placesOf(spelled, kindOf("Secret"), lineOffset)];
   return items.length > 0 ? items : firstOf(placesOf(spelled, kindOf("SecretList"), lineOffset));
+}
+
+/**
+ * One template action and nothing beside it, which takes its value from somewhere: once its texts in quotes are gone, there
+ * is a field or a variable in it. What it falls back to (`default "…"`) is not looked at.
+ */
+const action = /^\s*\{\{((?:(?!\{\{|\}\}).)*)\}\}\s*$/s;
+const quoted = /"(?:\\.|[^"\\])*"|`[^`]*`/g;
+const reference = /\$|\.[A-Za-z_]|(?<=^|[\s(|])\.(?=[\s)|]|$)/;
+
+/** Whether every value of this Secret is such an action, so that none stands in the file. */
+function isPlaceholder(text: string): boolean {
+  if (!text.includes("{{") || text.length > maxTemplateLength) return false;
+  const values = [...valuesOf(text)];
+  return (
+    values.length > 0 &&
+    values.every((value) => {
+      const [, inner] = (typeof value === "string" ? action.exec(value) : null) ?? [];
+      return inner !== undefined && reference.test(inner.replace(quoted, ""));
+    })
+  );
+}
+
+const maxTemplateLength = 100_000;
+
+function* valuesOf(text: string): Generator<unknown> {
+  let parsed: unknown;
+  try {
+    parsed = parse(text, { logLevel: "silent" });
+  } catch {
+    return;
+  }
+  const { data, stringData } = (parsed ?? {}) as { readonly data?: unknown; readonly stringData?: unknown };
+  for (const map of [data, stringData]) {
+    if (map === undefined || map === null) continue;
+    if (typeof map === "object" && !Array.isArray(map)) yield* Object.values(map);
+    else yield map;
+  }
 }
 
 type Reading =

@@ -6,11 +6,12 @@ import { decodeText, documentOf } from "../document.ts";
 import { configMissing, findExpectation } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
-import { printDone, safeJson, safeText } from "../report.ts";
+import { HintedError, hintsFor, printDone, safeJson, safeText } from "../report.ts";
 import { findSettings, type SettingsCache } from "../settings.ts";
 import {
   hidesBoundSecret,
   isSealedFile,
+  isUnrendered,
   looksBroken,
   looseText,
   mentionsSecret,
@@ -40,6 +41,8 @@ interface Survey {
   readonly results: Result[];
   /** SOPS files that are no Secrets: seen, not checked. */
   readonly others: string[];
+  /** Templates that are no YAML before they are rendered: seen, not checked. */
+  readonly templates: Set<string>;
 }
 
 // Far above any manifest, and what can still be searched in seconds.
@@ -54,6 +57,7 @@ export async function check(io: Io, paths: readonly string[], options: CheckOpti
     sources: options.env === undefined ? { known } : { known, env: options.env },
     results: [],
     others: [],
+    templates: new Set(),
   };
   for (const file of await listManifests(io, paths.length === 0 ? ["."] : paths)) await checkFile(survey, file);
 
@@ -68,15 +72,30 @@ export async function check(io: Io, paths: readonly string[], options: CheckOpti
   );
   if (survey.others.length > 0)
     await printDone(io, `not checked, for they are no Secrets: ${survey.others.join(", ")}`);
-  if (findings.length > 0)
-    throw new SealwardError(
-      "check-failed",
-      `The check found ${findings.length} ${findings.length === 1 ? "thing" : "things"} to correct`,
-    );
+  if (survey.templates.size > 0)
+    await printDone(io, `not checked, for they are templates: ${[...survey.templates].join(", ")}`);
+  if (findings.length > 0) {
+    const message = `The check found ${findings.length} ${findings.length === 1 ? "thing" : "things"} to correct`;
+    throw new HintedError("check-failed", message, { hint: hintsByCode(findings) });
+  }
+}
+
+/** What to do about each kind of finding, with the file where there is but one. */
+function hintsByCode(findings: readonly Result[]): readonly string[] {
+  const byCode = new Map<ErrorCode, Result[]>();
+  for (const finding of findings) {
+    const code = finding.code ?? "check-failed";
+    byCode.set(code, [...(byCode.get(code) ?? []), finding]);
+  }
+  return [...byCode].flatMap(([code, [first, ...more]]) => {
+    const file = more.some((other) => other.file !== first?.file) ? undefined : first?.file;
+    const problem = new SealwardError(code, first?.message ?? "", { file });
+    return hintsFor(problem).map((hint) => `${code}: ${hint}`);
+  });
 }
 
 async function checkFile(survey: Survey, file: string): Promise<void> {
-  const { io, results, others } = survey;
+  const { io, results, others, templates } = survey;
   const path = resolve(io.cwd, file);
   // Git also lists what was deleted but not yet staged, and submodules, which are folders.
   if ((await io.fs.kind(path)) !== "file") return;
@@ -97,15 +116,17 @@ async function checkFile(survey: Survey, file: string): Promise<void> {
     if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
     if (problem.code === "not-a-secret") others.push(file);
     else if (looksBroken(loose)) results.push(refusal(file, problem, 0));
+    else templates.add(file);
   }
 }
 
 /** A whole file, or a BoundSecret among other objects. Throws what the gate throws. */
-async function checkPiece({ io, sources, results }: Survey, file: string, piece: Piece): Promise<void> {
+async function checkPiece({ io, sources, results, templates }: Survey, file: string, piece: Piece): Promise<void> {
   const document = documentOf(piece.text, file, resolve(io.cwd, file));
   if (document.carrier === null && hidesBoundSecret(piece.text))
     throw new SealwardError("shape-invalid", "The file spells BoundSecret in escapes, which hides it from readers");
   if (!isSealedFile(document.content)) {
+    if (isUnrendered(document.content)) templates.add(file);
     for (const place of unsealedIn({ ...piece, text: document.content })) {
       const message = "this Secret is not sealed; its values are readable by everyone who can read the repository";
       results.push({ file, status: "unsealed", code: "not-sealed", message, ...place });

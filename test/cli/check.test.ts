@@ -178,6 +178,62 @@ describe("no finding", () => {
   });
 });
 
+describe("templates", () => {
+  const secret = (value: string, name = "db"): string =>
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: ${name}\nstringData:\n  K: ${value}\n`;
+
+  test.each([
+    ["a value", secret("{{ .Values.k }}")],
+    ["a condition", `{{- if .Values.x }}\n${secret("clear")}{{- end }}\n`],
+    ["another document", `a: 1\n---\n${secret("{{ .Values.k | b64enc }}")}`],
+  ])("one that is no YAML because of %s is listed as not checked", async (_, text) => {
+    const dir = gitdir({ "chart/secret.yaml": text });
+    expect(await dir.run(["check"])).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: expect.stringMatching(/\nnot checked, for they are templates: chart\/secret\.yaml\n$/),
+    });
+  });
+
+  test.each([
+    [secret('"{{ .Values.k }}"')],
+    [secret("'{{ index .Values \"k\" | quote }}'")],
+    [secret('"{{ .Values.k }}"', '"{{ .Release.Name }}-db"')],
+    [secret('"{{ . }}"')],
+    [secret('"{{ $k }}"').replace("stringData", "data")],
+  ])("values that are nothing but actions are no finding: %j", async (text) => {
+    expect(await gitdir({ "a.yaml": text }).run(["check"])).toMatchObject({ code: 0, stdout: "" });
+  });
+
+  test.each([
+    [secret(`"{{ .Values.user }}:${canary}"`)],
+    [secret(`"{{ .Values.a }}${canary}{{ .Values.b }}"`)],
+    [`${secret('"{{ .Values.k }}"')}  L: ${canary}\n`],
+    [secret(`'{{ "${canary}" | b64enc }}'`)],
+    [secret(`'{{ "x\\".y${canary}" | b64enc }}'`)],
+    [secret('"{{ 12.5 }}"')],
+    [`${secret('"{{ .Values.k }}"')}data: ${canary}\n`],
+  ])("a value beside an action is found: %j", async (text) => {
+    expect(await gitdir({ "a.yaml": text }).run(["check"])).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^a\.yaml:2:1: not-sealed: /),
+    });
+  });
+});
+
+test("the hints at the end say what to do about each kind of finding", async () => {
+  const dir = await sealedRepository();
+  dir.write("a.yaml", manifest());
+  dir.write("deploy/prod/moved.yaml", dir.read("deploy/staging/db.sealed.yaml"));
+  for (const flags of [[], ["--output", "json"]]) {
+    const { stderr } = await dir.run(["check", ...flags]);
+    expect(stderr.split("\n").filter((line) => line.startsWith("hint: "))).toEqual([
+      "hint: not-sealed: seal it: `seal encrypt a.yaml --env NAME -o NAME/a.sealed.yaml`",
+      expect.stringMatching(/^hint: environment-mismatch: make --env, /),
+    ]);
+  }
+});
+
 describe("refused files", () => {
   test("each is named with its code, the rest is checked too, and JSON says the same", async () => {
     const dir = await sealedRepository();
