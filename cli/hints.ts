@@ -94,7 +94,10 @@ export const answers: Record<ErrorCode, Answer> = {
   "file-unreadable": say("files", "check the path and its permissions"),
   "file-unwritable": say("files", "check the folder, its permissions and the free space; nothing was changed"),
   "file-exists": say("files", "choose another name"),
-  "editor-failed": say("files", "name an editor that waits until you are done: `export SEAL_EDITOR=vi`"),
+  "editor-failed": say(
+    "files",
+    "nothing was changed; name an editor that waits until you are done: `export SEAL_EDITOR=vi`",
+  ),
   cancelled: say("cancelled", "nothing was changed; run the command again when you are ready"),
   usage: say("usage", "see `seal help` and `seal help COMMAND`"),
   "check-failed": say("refused", "correct the findings above"),

@@ -54,7 +54,7 @@ export async function withIdentities<T>(
   const { settings, environment } = options;
   if (settings !== undefined && environment !== undefined) {
     const own = join(keysFolder(io, settings.folder), `${environment.name}.agekey`);
-    await tryOut(own, () => readText(io, own), true);
+    await tryOut(own, () => readOwn(io, own, settings.folder), true);
   }
   try {
     return await open(identities);
@@ -89,6 +89,18 @@ export function ownerIn(config: Config, recipient: string): string {
 
 /** Where `seal init` keeps the identities of the repository whose seal.yaml lies in `folder`: never inside it. */
 export const keysFolder = (io: Io, folder: string): string => join(configFolder(io), "sealward", basename(folder));
+
+/** What `seal init` writes into an identity's file, as a comment: the folder of the seal.yaml it was made for. */
+export const repositoryLine = (folder: string): string => `# repository: ${folder}`;
+
+/** Two repositories can have one name, and one of them a hostile seal.yaml: an identity serves the one it was made for. */
+async function readOwn(io: Io, file: string, folder: string): Promise<string> {
+  const text = await readText(io, file);
+  if (text.split("\n").includes(repositoryLine(folder))) return text;
+  const message =
+    "It was made for a repository in another folder; if it is meant for this one, name it: `--identity FILE`";
+  throw new SealwardError("identity-unmatched", message, { file });
+}
 
 /** The user's configuration folder, as sops determines it (Go's os.UserConfigDir, XDG_CONFIG_HOME also on macOS). */
 function configFolder(io: Io): string {

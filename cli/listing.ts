@@ -1,6 +1,6 @@
-// Which files `seal check` looks at: what Git knows and does not ignore, or outside Git everything but its own folders.
-// Knows file names only.
-import { join, relative, resolve, sep } from "node:path";
+// Which files `seal check` looks at: what Git knows and does not ignore, or outside Git everything but its own folders; and
+// whether Git knows a file. Knows file names only.
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import type { Io } from "./io.ts";
 import { printNote } from "./report.ts";
 import { findWorkTree, shown } from "./settings.ts";
@@ -25,6 +25,13 @@ export async function listManifests(io: Io, paths: readonly string[]): Promise<r
     }
   }
   return [...found].map((file) => relative(io.cwd, file).split(sep).join("/")).sort();
+}
+
+/** Whether Git has this file, in its index at least. False where there is no Git to ask. */
+export async function isTrackedByGit(io: Io, path: string): Promise<boolean> {
+  const question = ["--literal-pathspecs", "-c", "core.fsmonitor=false", "ls-files", "--error-unmatch", "--"];
+  const { status } = await io.run(["git", ...question, basename(path)], { cwd: dirname(path), capture: true });
+  return status === 0;
 }
 
 async function listFolder(io: Io, folder: string): Promise<readonly string[]> {

@@ -93,8 +93,10 @@ export function createProgram(io: Io, write: (stream: "stdout" | "stderr", text:
     .option("--from-file <path>", "read the value from this file")
     .option("--trim", "drop one line break at the end of the value")
     .option("--allow-empty", "accept an empty value")
-    .action(async (file: string, key: string, options) =>
-      (await import("./commands/set.ts")).set(io, file, key, options),
+    // What is too much here is a value, and deserves a better answer.
+    .allowExcessArguments()
+    .action(async (file: string, key: string, options, { args }: Command) =>
+      (await import("./commands/set.ts")).set(io, file, key, { ...options, hasValue: args.length > 2 }),
     );
 
   sealing(
@@ -123,7 +125,7 @@ export function createProgram(io: Io, write: (stream: "stdout" | "stderr", text:
 const sealing = (command: Command, out = "write to a file instead of stdout"): Command =>
   command
     .option("--env <name>", "the environment to seal for")
-    .option("--namespace <namespace>", "the namespace, where the manifest names none")
+    .option("-n, --namespace <namespace>", "the namespace, where the manifest names none")
     .addOption(new Option("--scope <scope>", "how much the binding pins").choices(scopes))
     .option("-o, --out <file>", out);
 

@@ -7,7 +7,7 @@ import { findExpectation, type Sources } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { assertFolder, assertMayWrite, deliver } from "../output.ts";
-import { printNote } from "../report.ts";
+import { printDone, printNote } from "../report.ts";
 import { findSettings, findWorkTree } from "../settings.ts";
 
 export interface DecryptOptions {
@@ -23,6 +23,7 @@ export async function decrypt(io: Io, file: string | undefined, options: Decrypt
   await assertMayWrite(io, document, options, null);
   const plaintext = await open(io, document, options);
   await deliver(io, plaintext, { ...options, plaintext: true });
+  if (options.out !== undefined) await printDone(io, `wrote ${options.out}: the plaintext of ${document.name}`);
   if (options.out === undefined || options.out.endsWith(".plain.yaml")) return;
   const real = await io.fs.realPath(resolve(io.cwd, options.out));
   if ((await findWorkTree(io, real)) !== null) {

@@ -8,7 +8,7 @@ import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { deliverBack } from "../output.ts";
-import { printDone, printError, printNote } from "../report.ts";
+import { HintedError, hinting, hintsFor, printDone, printError, printNote } from "../report.ts";
 
 export interface EditOptions {
   readonly env?: string;
@@ -22,16 +22,16 @@ export async function edit(io: Io, file: string, options: EditOptions): Promise<
     const opened = await openSealed(document.content, found.expectation, identities, document.name);
     for (const notice of opened.notices) await printNote(io, `${notice.message} (${notice.code})`);
 
-    await editText(io, opened.plainText, file, async (edited) => {
+    const untouched = `${file} was not changed`;
+    const accept = async (edited: string): Promise<string | null> => {
       if (edited === opened.plainText) {
         await printDone(io, `nothing changed: ${file}`);
         return null;
       }
       try {
-        const sealed = await resealEdited(document.content, edited, found.expectation, identities, {
-          now: io.now(),
-          file,
-        });
+        const sealed = await sealing(untouched, () =>
+          resealEdited(document.content, edited, found.expectation, identities, { now: io.now(), file }),
+        );
         await deliverBack(io, document, withContent(document, sealed.text));
         const after = keysOf(readManifest(sealed.text, file));
         await printDone(io, `sealed ${file}: ${describeChanges(sealed.changed, keysOf(found.manifest), after)}`);
@@ -44,6 +44,20 @@ export async function edit(io: Io, file: string, options: EditOptions): Promise<
           throw new SealwardError("cancelled", "Cannot seal the edited text: the edit was given up");
         return edited;
       }
-    });
+    };
+    await hinting({ "not-utf8": `save it as UTF-8; ${untouched}` }, () => editText(io, opened.plainText, file, accept));
   });
+}
+
+/** Says of a mistake that its place is in the text as edited, which is gone by then, and that the file is as it was. */
+async function sealing<T>(untouched: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (problem) {
+    if (!(problem instanceof SealwardError)) throw problem;
+    const { code, message, file, line, column } = problem;
+    const advice = code === "not-yaml" ? ["correct the YAML at the place named"] : hintsFor(problem);
+    const place = line === undefined ? "" : ", and the line is one of the edited text";
+    throw new HintedError(code, message, { hint: [...advice, `${untouched}${place}`], file, line, column });
+  }
 }

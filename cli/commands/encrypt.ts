@@ -3,6 +3,7 @@ import { readManifest, type Scope, SealwardError, sealManifest, wrapDocument } f
 import { readChangeable, readDocument } from "../document.ts";
 import { configMissing, findGoverning, type Governed } from "../environment.ts";
 import type { Io } from "../io.ts";
+import { isTrackedByGit } from "../listing.ts";
 import { assertFolder, assertMayWrite, deliver, deliverBack } from "../output.ts";
 import { hinting, printDone, printNote, UsageError } from "../report.ts";
 
@@ -48,6 +49,7 @@ export async function encrypt(io: Io, file: string | undefined, options: Encrypt
   for (const notice of notices) await printNote(io, notice);
   const out = options.inPlace ? file : options.out;
   const outcome = options.wrap ? wrapDocument(text, document.name) : text;
+  const isTracked = inPlace !== null && (await isTrackedByGit(io, inPlace.path));
   if (inPlace === null) await deliver(io, outcome, options);
   else await deliverBack(io, inPlace, outcome);
   if (out !== undefined)
@@ -55,6 +57,8 @@ export async function encrypt(io: Io, file: string | undefined, options: Encrypt
       io,
       `sealed ${[info.namespace, info.name].filter(Boolean).join("/")} for ${info.environment} (${info.scope}): ${out}`,
     );
+  if (isTracked)
+    await printNote(io, `Git tracks ${file}: its history still holds the values in the clear, so they need new ones`);
 }
 
 function assertOneDestination(file: string | undefined, options: EncryptOptions): void {

@@ -3,7 +3,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { assertAgeRecipient, parseAgeIdentities, parseConfig, SealwardError } from "../../src/index.ts";
 import { readText } from "../document.ts";
-import { keysFolder } from "../identities.ts";
+import { keysFolder, repositoryLine } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { HintedError, printDone, UsageError } from "../report.ts";
 import { findSettings, findWorkTree, shown } from "../settings.ts";
@@ -43,7 +43,7 @@ export async function init(io: Io, options: InitOptions): Promise<void> {
   const newFiles = new Map<string, string>();
   const recipientOf = (name: string): string => {
     const { text, recipient } = freshIdentityFile(io.now());
-    newFiles.set(join(keys, `${name}.agekey`), text);
+    newFiles.set(join(keys, `${name}.agekey`), `${repositoryLine(folder)}\n${text}`);
     return recipient;
   };
   assertRecipients([

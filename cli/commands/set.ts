@@ -16,11 +16,19 @@ export interface SetOptions {
   readonly fromFile?: string;
   readonly trim?: boolean;
   readonly allowEmpty?: boolean;
+  /** Something follows KEY in the argument list. */
+  readonly hasValue?: boolean;
 }
 
 const maxAttempts = 20;
 
 export async function set(io: Io, file: string, key: string, options: SetOptions): Promise<void> {
+  if (options.hasValue) {
+    throw new UsageError(
+      "Cannot take a value from the argument list: it is in the shell's history now, and other users may have seen it",
+      "the value comes from stdin: `printf %s … | seal set FILE KEY`",
+    );
+  }
   // What was typed is not repeated: with `KEY=VALUE` it would hold the value.
   if (!/^[-._a-zA-Z0-9]+$/.test(key)) {
     throw new UsageError(

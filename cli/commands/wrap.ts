@@ -5,7 +5,7 @@ import { readDocument } from "../document.ts";
 import { findExpectation } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { assertFolder, assertMayWrite, deliver } from "../output.ts";
-import { printNote } from "../report.ts";
+import { printDone, printNote } from "../report.ts";
 
 export interface WrapOptions {
   readonly env?: string;
@@ -34,4 +34,6 @@ export async function wrap(io: Io, file: string | undefined, options: WrapOption
         };
   await assertMayWrite(io, document, options, written);
   await deliver(io, wrapDocument(document.content, document.name), options);
+  if (options.out !== undefined)
+    await printDone(io, `wrote ${options.out}: the BoundSecret that carries ${document.name}`);
 }

@@ -1,4 +1,5 @@
 // seal encrypt: what is written where, and what is refused before anything is written.
+import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { canary, gitdir, manifest, sealedRepository, succeed } from "./gitdir.ts";
 
@@ -29,6 +30,15 @@ describe("encrypt", () => {
     expect(stdout).toBe("");
     expect(stderr).toBe("sealed payments/db for prod (strict): deploy/prod/new.sealed.yaml\n");
     expect(dir.read("deploy/prod/new.sealed.yaml")).toContain("PASSWORD: ENC[");
+  });
+
+  test("-i on a file that Git tracks notes that its history keeps the values", async () => {
+    const dir = await sealedRepository();
+    const file = "deploy/prod/new.sealed.yaml";
+    dir.write(file, plain);
+    spawnSync("git", ["add", file], { cwd: dir.path });
+    const { stderr } = await succeed(dir.run(["encrypt", "-i", file]));
+    expect(stderr).toContain(`note: Git tracks ${file}: its history still holds the values in the clear`);
   });
 
   test("the environment may come from the output's path alone", async () => {

@@ -26,10 +26,7 @@ const table: readonly [string, readonly unknown[]][] = [
   ["- --env prod", ["encrypt", "-", { env: "prod" }]],
   ["encrypt -i db.yaml", ["encrypt", "db.yaml", { inPlace: true }]],
   ["encrypt db.yaml -o out.yaml --force --wrap", ["encrypt", "db.yaml", { out: "out.yaml", force: true, wrap: true }]],
-  [
-    "db.yaml --scope namespace --namespace payments",
-    ["encrypt", "db.yaml", { scope: "namespace", namespace: "payments" }],
-  ],
+  ["db.yaml --scope namespace -n payments", ["encrypt", "db.yaml", { scope: "namespace", namespace: "payments" }]],
   ["decrypt db.yaml --identity a --identity b", ["decrypt", "db.yaml", { identity: ["a", "b"] }]],
   ["decrypt --identity a db.yaml", ["decrypt", "db.yaml", { identity: ["a"] }]],
   ["decrypt - -o x.plain.yaml", ["decrypt", "-", { out: "x.plain.yaml" }]],

@@ -29,7 +29,9 @@ describe("decrypt", () => {
 
   test("-o writes for the owner only, never over a file without --force, and warns inside a work tree", async () => {
     const dir = await sealedRepository();
-    expect((await succeed(dir.run(["decrypt", prod, "-o", "db.plain.yaml"]))).stderr).toBe("");
+    expect((await succeed(dir.run(["decrypt", prod, "-o", "db.plain.yaml"]))).stderr).toBe(
+      `wrote db.plain.yaml: the plaintext of ${prod}\n`,
+    );
     expect(statSync(join(dir.path, "db.plain.yaml")).mode & 0o777).toBe(0o600);
     expect((await dir.run(["decrypt", prod, "-o", "db.plain.yaml"])).code).toBe(6);
     await succeed(dir.run(["decrypt", prod, "-o", "db.plain.yaml", "--force"]));
@@ -116,6 +118,8 @@ describe("edit", () => {
     const { code, stderr } = await dir.run(["edit", prod], { env: { SEAL_EDITOR: program } });
     expect(code).toBe(3);
     expect(stderr).toMatch(/^error: .*:\d+:\d+: /);
+    expect(stderr).toContain("hint: correct the YAML at the place named\n");
+    expect(stderr).toContain(`hint: ${prod} was not changed, and the line is one of the edited text\n`);
     expect(stderr).not.toContain(canary);
     expect(dir.snapshot()).toEqual(before);
     expect(readdirSync(dir.runtime)).toEqual([]);
@@ -169,6 +173,7 @@ describe("edit", () => {
       env: { SEAL_EDITOR: body === null ? "/no/such/editor" : editor(dir, body) },
     });
     expect([code, stderr]).toEqual([6, expect.stringContaining("(editor-failed)")]);
+    expect(stderr).toContain("hint: nothing was changed; ");
     expect(dir.snapshot()).toEqual(before);
     expect(readdirSync(dir.runtime)).toEqual([]);
   });
@@ -235,7 +240,13 @@ describe("set", () => {
   test.each([
     ["an empty value, unless allowed", [prod, "PASSWORD"], "", "--allow-empty"],
     ["KEY=VALUE, without repeating it", [prod, `PASSWORD=${canary}`], "x", "KEY may hold only"],
-    ["a value as an argument", [prod, "PASSWORD", canary], "x", "too many arguments"],
+    ["a value as an argument", [prod, "PASSWORD", canary], "x", "in the shell's history now"],
+    [
+      "a value as an argument",
+      [prod, "PASSWORD", canary],
+      "x",
+      "hint: the value comes from stdin: `printf %s … | seal",
+    ],
     ["stdin as the file", ["-", "PASSWORD"], "x", "in place"],
   ])("refuses %s", async (_, argv, stdin, message) => {
     const dir = await sealedRepository();
@@ -385,7 +396,8 @@ describe("a BoundSecret file is taken wherever a sealed file is", () => {
   const bound = "deploy/prod/db.bound.yaml";
   const boundRepository = async (): Promise<GitDir> => {
     const dir = await sealedRepository();
-    await succeed(dir.run(["wrap", prod, "-o", bound]));
+    const { stderr } = await succeed(dir.run(["wrap", prod, "-o", bound]));
+    expect(stderr).toBe(`wrote ${bound}: the BoundSecret that carries ${prod}\n`);
     dir.write(bound, `# kept\n${dir.read(bound)}`);
     return dir;
   };
