@@ -41,7 +41,7 @@ describe("a sealed file opens with an identity from", () => {
     ["SOPS_AGE_KEY", ({ identity }) => ({ env: { SOPS_AGE_KEY: identity } })],
     [
       "SOPS_AGE_KEY with several on one line",
-      ({ identity }) => ({ env: { SOPS_AGE_KEY: `${identity.split("\n")[2]} ${identity.split("\n")[2]}` } }),
+      ({ identity }) => ({ env: { SOPS_AGE_KEY: `${identity.split("\n")[3]} ${identity.split("\n")[3]}` } }),
     ],
     [
       "sops/age/keys.txt in XDG_CONFIG_HOME",
@@ -69,6 +69,20 @@ test("no identity anywhere is identity-missing, with the flag and the variable t
   const { code, stdout, stderr } = await dir.run(["decrypt", prod]);
   expect([code, stdout]).toEqual([5, ""]);
   expect(stderr).toMatch(/\(identity-missing\)\nhint: .*--identity FILE.*SOPS_AGE_KEY_FILE/);
+});
+
+test("what `seal init` wrote serves the repository it was made for, and no other of the same name", async () => {
+  const dir = await sealedRepository();
+  const kept = join(dir.home, ".config/sealward/repo/prod.agekey");
+  expect(readFileSync(kept, "utf8")).toContain(`# repository: ${dir.path}\n`);
+  writeFileSync(
+    kept,
+    readFileSync(kept, "utf8").replace(`# repository: ${dir.path}`, "# repository: /somewhere/else/repo"),
+  );
+  const { code, stdout, stderr } = await dir.run(["decrypt", prod]);
+  expect([code, stdout]).toEqual([5, ""]);
+  expect(stderr).toContain("made for a repository in another folder");
+  await succeed(dir.run(["decrypt", prod, "--identity", kept]));
 });
 
 test("another environment's key file of `seal init` is not even read", async () => {
