@@ -1,10 +1,18 @@
 // BoundSecret files: one sealed file, byte for byte, as the string `spec.document` of a Kubernetes object. Wrapping needs
 // no key and gives the same text for the same file every time. Knows nothing about the gate.
-import type { Scalar } from "yaml";
-import { SealwardError } from "./errors.ts";
+import type { Node, Scalar } from "yaml";
+import { quoteName, SealwardError } from "./errors.ts";
 import { readManifestShape } from "./manifest.ts";
 import { applyEdits, quoted, rangeOf } from "./splice.ts";
-import { isMap, isScalar, maxDocumentBytes, parseYaml, parseYamlStream, type YamlSource } from "./yaml-source.ts";
+import {
+  isMap,
+  isScalar,
+  maxDocumentBytes,
+  pairsOf,
+  parseYaml,
+  parseYamlStream,
+  type YamlSource,
+} from "./yaml-source.ts";
 
 export const boundSecretApiVersion = "sealward.dev/v1alpha1";
 export const boundSecretKind = "BoundSecret";
@@ -85,12 +93,24 @@ function findBoundSecret(
       "The file holds several YAML documents, one BoundSecret is expected",
       second.root,
     );
+  for (const [name, { key }] of [...pairsOf(source.root), ...pairsOf(specOf(source))]) {
+    if (fields.has(name)) continue;
+    throw source.refusal("shape-invalid", `A BoundSecret has no field ${quoteName(name)}`, key as Node);
+  }
   const node: unknown = source.root.getIn(["spec", "document"], true);
   if (!isScalar(node) || typeof node.value !== "string" || node.value === "") {
     throw source.refusal("shape-invalid", "The BoundSecret has no text in spec.document", source.root);
   }
   const spec: unknown = source.root.get("spec");
   return { source, node, inFlow: source.root.flow === true || (isMap(spec) && spec.flow === true) };
+}
+
+/** What may stand in the file: a value in the clear beside the document would be committed unseen. */
+const fields: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "spec", "status", "document"]);
+
+function specOf(source: YamlSource): { readonly items: readonly unknown[] } {
+  const spec: unknown = source.root.get("spec");
+  return isMap(spec) ? spec : { items: [] };
 }
 
 /** A literal block where it can hold the document byte for byte, else a quoted string. */

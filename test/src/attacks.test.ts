@@ -15,6 +15,8 @@ import {
   resealEdited,
   SealwardError,
   setValue,
+  unwrapBoundSecret,
+  wrapDocument,
 } from "../../src/index.ts";
 import { leavesOf, openLeaves } from "../../src/sops-tree.ts";
 import { encryptValue, type ValueType } from "../../src/sops-value.ts";
@@ -385,5 +387,18 @@ describe("very many lines that mean nothing", () => {
     const { data, plainText } = await openSealed(text, here, [prod.identity]);
     expect(Buffer.from(data.get("URL") ?? "").toString()).toBe("postgres://db");
     expect(plainText).toContain("URL: postgres://db");
+  });
+});
+
+describe("a BoundSecret file", () => {
+  it("holds nothing in the clear beside the document", async () => {
+    const wrapped = wrapDocument(commented);
+    expect(unwrapBoundSecret(wrapped)?.document).toBe(commented);
+    for (const extra of [
+      `${wrapped}stringData:\n  A: ${canary}\n`,
+      mutate(wrapped, "spec:\n", `spec:\n  data: ${canary}\n`),
+    ]) {
+      await expectRefusal(() => unwrapBoundSecret(extra), "shape-invalid");
+    }
   });
 });
