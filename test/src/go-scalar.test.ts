@@ -65,10 +65,24 @@ describe("resolveGoScalar() types a plain scalar as SOPS does", () => {
 });
 
 describe("isAmbiguousString()", () => {
-  it.each(["yes", "NO", "on", "y", "N", "190:20:30", "1", "1.5", "true", "~", "", "2024-01-02", ".inf", "0o7", "1_0", ".1_0"])(
-    "%j is not the same text for every reader",
-    (source) => expect(isAmbiguousString(source)).toBe(true),
-  );
+  it.each([
+    "yes",
+    "NO",
+    "on",
+    "y",
+    "N",
+    "190:20:30",
+    "1",
+    "1.5",
+    "true",
+    "~",
+    "",
+    "2024-01-02",
+    ".inf",
+    "0o7",
+    "1_0",
+    ".1_0",
+  ])("%j is not the same text for every reader", (source) => expect(isAmbiguousString(source)).toBe(true));
 
   it.each(["hello", "yess", "a1", "1.2.3", "-x", "payments", "v1", "12ab"])("%j is", (source) =>
     expect(isAmbiguousString(source)).toBe(false),
