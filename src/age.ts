@@ -83,6 +83,12 @@ export function stanzaKinds(armored: string): string[] | null {
     .filter((kind) => !kind.endsWith("-grease"));
 }
 
+/** True where one X25519 key opens the file and no other key does. */
+export function isWrappedForOne(armored: string): boolean {
+  const kinds = stanzaKinds(armored);
+  return kinds?.length === 1 && kinds[0] === "X25519";
+}
+
 interface Stanza {
   readonly share: Uint8Array;
   readonly body: Uint8Array;

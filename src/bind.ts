@@ -1,18 +1,18 @@
 // `seal bind`: gives a SOPS Secret its binding, or renews one after a change that was meant. Opens the file as SOPS would,
 // MAC and all, and never moves it to another environment.
 import type { KeyObject } from "node:crypto";
-import { wrapDataKey } from "./age.ts";
+import { isWrappedForOne, wrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
 import { type Binding, bindingOf } from "./binding.ts";
 import { assertCommentsStaySecret } from "./clear-leak.ts";
 import { quoteName } from "./errors.ts";
-import { printableId, type SealedInfo, sealedRegex, unboundRegex } from "./gate.ts";
+import { check, printableId, type SealedInfo, sealedRegex, unboundRegex } from "./gate.ts";
 import { bindingAnnotation, type Scope, scopeAnnotation } from "./manifest.ts";
 import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
 import { previousBlock, previousOf } from "./reseal.ts";
 import { encryptManifest, encryptUnderNewKey, newBlock } from "./seal.ts";
 import { type OpenedSops, openSops } from "./sops-file.ts";
-import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
+import { readSopsMetadata, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
 import { looksEncrypted } from "./sops-value.ts";
 import { applyEdits, replaceScalar } from "./splice.ts";
 import { commentsOf, isScalar, maxSopsFileBytes, parseYaml } from "./yaml-source.ts";
@@ -67,7 +67,8 @@ export async function bindSealed(
   const missing = environment.ageRecipients.filter(
     (recipient) => !metadata.age.some((entry) => entry.recipient === recipient),
   );
-  const keepsKey = foreign.length === 0 && isOurSelection(metadata);
+  const opensForOthers = foreign.length > 0 || hasHiddenRecipient(metadata);
+  const keepsKey = !opensForOthers && isOurSelection(metadata);
   const text = keepsKey
     ? encryptManifest(prepared.manifest, {
         place: prepared.place,
@@ -80,12 +81,15 @@ export async function bindSealed(
         previous: previousOf(source, opened),
       })
     : encryptUnderNewKey(prepared, options);
+  // What is written here passes the gate; a binding that does not would be no repair.
+  check(text, { environment, target: "own" }, file);
   const { scope, namespace, name } = prepared.place;
   const changes = [
     binding === null ? `bound to ${environment.name}, scope ${scope}` : "binding renewed",
     ...differences,
     ...foreign.map(({ kind, id }) => `removed the ${kind} recipient ${printableId(id)}: new data key`),
-    ...(foreign.length === 0 && !keepsKey ? ["selection rule replaced: new data key"] : []),
+    ...(hasHiddenRecipient(metadata) ? ["removed recipients that no entry named: new data key"] : []),
+    ...(!opensForOthers && !keepsKey ? ["selection rule replaced: new data key"] : []),
     ...(metadata.onlyEncrypted
       ? ["mac_only_encrypted: until now nothing confirmed the clear fields; look at them"]
       : []),
@@ -154,6 +158,11 @@ function differencesOf(binding: Binding, { manifest, place }: Prepared, { scope,
       ? []
       : ["labels, annotations, immutable or key names differ from what was bound: look at `git diff`"]),
   ];
+}
+
+/** True where an entry is wrapped for more than the key it names, or the block has entries of a kind we do not know. */
+function hasHiddenRecipient({ age, block }: SopsMetadata): boolean {
+  return age.some(({ enc }) => !isWrappedForOne(enc)) || unknownCollection(block) !== undefined;
 }
 
 function isOurSelection({ rule, onlyEncrypted, hasKeyGroups }: SopsMetadata): boolean {

@@ -3,7 +3,7 @@
 // Two steps of the design come with what they check: `sealer` with signatures, `context` with KMS recipients. Until then
 // no environment can list a KMS recipient, so a file with a KMS entry ends at `recipients`.
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { stanzaKinds, unwrapDataKey } from "./age.ts";
+import { isWrappedForOne, stanzaKinds, unwrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
 import { type Binding, bindingDifference, bindingOf, bindingPath, type Place, parseBinding } from "./binding.ts";
 import { documentDigest } from "./bytes.ts";
@@ -238,7 +238,7 @@ function recipients(
         `The entry of ${recipient} is no age file`,
         metadata.block,
       );
-    if (kinds.length !== 1 || kinds[0] !== "X25519")
+    if (!isWrappedForOne(enc))
       throw manifest.source.refusal(
         "recipient-foreign",
         `The entry of ${recipient} is wrapped for ${kinds.length} keys, one is allowed: somebody else can open it`,

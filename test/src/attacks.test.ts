@@ -4,6 +4,7 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { armor, Encrypter } from "age-encryption";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { unwrapDataKey } from "../../src/age.ts";
 import {
   bindSealed,
   checkSealed,
@@ -231,6 +232,25 @@ describe("an entry of a recipient that is wrapped for a second key as well", () 
     const error = await expectRefusal(() => checkSealed(text, here), "recipient-foreign");
     expect(error.message).toContain("2 keys");
     await expectRefusal(() => openSealed(text, here, [prod.identity]), "recipient-foreign");
+  });
+
+  it("is taken out by binding anew, under a data key that it does not open", async () => {
+    const entry = /(?<=enc: \|\n)(?: {12}.*\n)+/.exec(commented)?.[0] ?? "";
+    const dataKey = unwrapDataKey(entry.replaceAll(/^ +/gm, ""), prod.identity);
+    if (dataKey === null) throw new Error("the entry does not open");
+    const encrypter = new Encrypter();
+    for (const { identity } of [prod, staging]) encrypter.addRecipient(identity.recipient);
+    const lines = armor
+      .encode(await encrypter.encrypt(dataKey))
+      .trimEnd()
+      .split("\n");
+    const text = mutate(commented, entry, lines.map((line) => `${" ".repeat(12)}${line}\n`).join(""));
+    const { text: bound, changes } = await bindSealed(text, { environment: prod.policy, now }, [prod.identity]);
+    expect(changes).toContain("removed recipients that no entry named: new data key");
+    await openSealed(bound, here, [prod.identity]);
+    const renewed = /(?<=enc: \|\n)(?: {12}.*\n)+/.exec(bound)?.[0].replaceAll(/^ +/gm, "") ?? "";
+    expect(unwrapDataKey(renewed, staging.identity)).toBeNull();
+    expect(unwrapDataKey(renewed, prod.identity)).not.toEqual(dataKey);
   });
 
   it("no age file at all is told from one", async () => {
