@@ -1,21 +1,25 @@
 // `seal bind`: gives a SOPS Secret its binding, or renews one after a change that was meant. Opens the file as SOPS would,
 // MAC and all, and never moves it to another environment.
-import type { KeyObject } from "node:crypto";
 import { isWrappedForOne, wrapDataKey } from "./age.ts";
-import type { AgeIdentity } from "./age-keys.ts";
+import { type AgeIdentity, includesRecipient, isSameRecipient } from "./age-keys.ts";
 import { type Binding, bindingOf } from "./binding.ts";
 import { assertCommentsStaySecret } from "./clear-leak.ts";
-import { quoteName } from "./errors.ts";
-import { check, printableId, type SealedInfo, sealedRegex, unboundRegex } from "./gate.ts";
+import { printableId, withKeyBytes } from "./data-key.ts";
+import { quoteName, SealwardError } from "./errors.ts";
+import { check, type SealedInfo, sealedRule, secretMetadata, unboundRule } from "./gate.ts";
 import { bindingAnnotation, type Scope, scopeAnnotation } from "./manifest.ts";
+import { ownBinding } from "./own-binding.ts";
 import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
-import { previousBlock, previousOf } from "./reseal.ts";
-import { encryptManifest, encryptUnderNewKey, newBlock } from "./seal.ts";
-import { type OpenedSops, openSops } from "./sops-file.ts";
-import { readSopsMetadata, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
+import { isListed } from "./recipients.ts";
+import { renewed } from "./reseal.ts";
+import { encryptManifest, encryptUnderNewKey } from "./seal.ts";
+import { withoutBinding } from "./secret-text.ts";
+import { clearFile, type OpenedFile, openFile } from "./sops-file.ts";
+import { type AgeEntry, newMetadata, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
 import { looksEncrypted } from "./sops-value.ts";
 import { applyEdits, replaceScalar } from "./splice.ts";
-import { commentsOf, isScalar, maxSopsFileBytes, parseYaml } from "./yaml-source.ts";
+import { isScalar, maxSopsFileBytes, parseYaml } from "./yaml-source.ts";
+import { loadYaml } from "./yaml-store.ts";
 
 export interface BindOptions extends SealOptions {
   /** age recipients of the other environments; some may be this one's as well. */
@@ -48,39 +52,42 @@ export async function bindSealed(
   assertNotElsewhere(document, options);
   // Labels of entries are not authenticated: an identity of another environment opens nothing here, whatever it is called.
   const elsewhere = elsewhereOnly(options);
-  const own = identities.filter(({ recipient }) => !elsewhere.includes(recipient));
-  const opened = await openSops(document, { identities: own, file, checkBinding: false, namedOnly: true });
-  const { binding, metadata, source, dataKey } = opened;
+  const own = identities.filter(({ recipient }) => !includesRecipient(elsewhere, recipient));
+  const opened = await openFile(loadYaml(document, { file }), { identities: own, namedOnly: true });
+  const binding = ownBinding(opened.file, opened.key, { mustAgree: false });
+  const { metadata, key } = opened;
   if (binding !== null && binding.environment !== environment.name) {
-    throw source.refusal(
+    throw new SealwardError(
       "environment-mismatch",
       `The file is bound to ${quoteName(binding.environment)}; binding does not move it to ${quoteName(environment.name)}`,
+      { file },
     );
   }
   if (binding === null) assertShown(opened, options);
-  const prepared = prepare(withScope(opened.plainText, options.scope), options);
+  const plain = clearFile(opened);
+  const prepared = prepare(withScope(withoutBinding(plain), options.scope), options);
   const differences = binding === null ? [] : differencesOf(binding, prepared, options);
-  assertCommentsStaySecret(prepared.manifest, opened.comments, source);
-  const foreign = metadata.recipients.filter(
-    ({ kind, id }) => kind !== "age" || !environment.ageRecipients.includes(id),
-  );
+  assertCommentsStaySecret(prepared.manifest, opened.comments);
+  const foreign = metadata.recipients.filter(({ kind, id }) => kind !== "age" || !isListed(environment, id));
   const missing = environment.ageRecipients.filter(
-    (recipient) => !metadata.age.some((entry) => entry.recipient === recipient),
+    (recipient) => !metadata.age.some((entry) => isSameRecipient(entry.recipient, recipient)),
   );
   const opensForOthers = foreign.length > 0 || hasHiddenRecipient(metadata);
   const keepsKey = !opensForOthers && isOurSelection(metadata);
+  const keepsBlock = missing.length === 0 && metadata.rule?.pattern === sealedRule.pattern;
+  const groups = keepsBlock ? [] : [await entriesFor(environment.ageRecipients, opened)];
   const text = keepsKey
     ? encryptManifest(prepared.manifest, {
         place: prepared.place,
         now: options.now,
-        key: dataKey,
-        block:
-          missing.length === 0 && metadata.rule?.pattern === sealedRegex
-            ? previousBlock(source, metadata)
-            : newBlock(entriesFor(environment.ageRecipients, metadata, dataKey)),
-        previous: previousOf(source, opened),
+        key,
+        metadata: keepsBlock
+          ? renewed(metadata.raw)
+          : (lastModified, mac) => newMetadata({ groups, rule: sealedRule, lastModified, mac }),
+        previous: { opened, plain, binding },
+        keepsBlock,
       })
-    : encryptUnderNewKey(prepared, options);
+    : await encryptUnderNewKey(prepared, options);
   // What is written here passes the gate; a binding that does not would be no repair.
   check(text, { environment, target: "own" }, file);
   const { scope, namespace, name } = prepared.place;
@@ -94,7 +101,7 @@ export async function bindSealed(
       ? ["mac_only_encrypted: until now nothing confirmed the clear fields; look at them"]
       : []),
     ...missing.map((recipient) => `added the recipient ${recipient}`),
-    ...(!keepsKey && commentsOf(prepared.manifest.source.text).some(({ text: comment }) => looksEncrypted(comment))
+    ...(!keepsKey && opened.comments.some(({ text: comment }) => looksEncrypted(comment))
       ? ["a comment that could not be opened stays as it is, under the old data key"]
       : []),
     ...prepared.notices,
@@ -107,7 +114,7 @@ export async function bindSealed(
 }
 
 function elsewhereOnly({ environment, otherRecipients = [] }: BindOptions): readonly string[] {
-  return otherRecipients.filter((recipient) => !environment.ageRecipients.includes(recipient));
+  return otherRecipients.filter((recipient) => !isListed(environment, recipient));
 }
 
 /** An unbound file says nothing of where it belongs but through who can open it: another environment's file stays there. */
@@ -115,7 +122,9 @@ function assertNotElsewhere(document: string, options: BindOptions): void {
   const source = parseYaml(document, { file: options.file, maxBytes: maxSopsFileBytes });
   if (source.root.getIn(["metadata", "annotations", bindingAnnotation]) !== undefined) return;
   const elsewhere = elsewhereOnly(options);
-  const other = readSopsMetadata(source).recipients.find(({ kind, id }) => kind === "age" && elsewhere.includes(id));
+  const other = secretMetadata(source).recipients.find(
+    ({ kind, id }) => kind === "age" && includesRecipient(elsewhere, id),
+  );
   if (other === undefined) return;
   throw source.refusal(
     "recipient-foreign",
@@ -125,13 +134,14 @@ function assertNotElsewhere(document: string, options: BindOptions): void {
 
 /** Entries can be taken out by whoever writes the repository: one that every environment has shows nothing. */
 function assertShown(
-  { source, openedBy }: OpenedSops,
-  { environment, otherRecipients = [], isNamed }: BindOptions,
+  { openedBy }: OpenedFile,
+  { environment, otherRecipients = [], isNamed, file }: BindOptions,
 ): void {
-  if (isNamed === true || !otherRecipients.includes(openedBy)) return;
-  throw source.refusal(
+  if (isNamed === true || openedBy.some((recipient) => !includesRecipient(otherRecipients, recipient))) return;
+  throw new SealwardError(
     "recipient-foreign",
-    `The file has no binding and was opened by ${openedBy}, a recipient of other environments too: nothing shows that it is ${quoteName(environment.name)}'s, unless you say so (--env)`,
+    `The file has no binding and was opened by ${openedBy.join(", ")}, a recipient of other environments too: nothing shows that it is ${quoteName(environment.name)}'s, unless you say so (--env)`,
+    { file },
   );
 }
 
@@ -161,28 +171,32 @@ function differencesOf(binding: Binding, { manifest, place }: Prepared, { scope,
 }
 
 /** True where an entry is wrapped for more than the key it names, or the block has entries of a kind we do not know. */
-function hasHiddenRecipient({ age, block }: SopsMetadata): boolean {
-  return age.some(({ enc }) => !isWrappedForOne(enc)) || unknownCollection(block) !== undefined;
+function hasHiddenRecipient({ age, raw }: SopsMetadata): boolean {
+  return age.some(({ enc, recipient }) => !isWrappedForOne(enc, recipient)) || unknownCollection(raw) !== undefined;
 }
 
 function isOurSelection({ rule, onlyEncrypted, hasKeyGroups }: SopsMetadata): boolean {
   return (
     rule?.name === "encrypted_regex" &&
-    [sealedRegex, unboundRegex].includes(rule.pattern) &&
+    [sealedRule.pattern, unboundRule.pattern].includes(rule.pattern) &&
     !onlyEncrypted &&
     !hasKeyGroups
   );
 }
 
 /** Entries that are there keep their text; the others are wrapped anew. */
-function entriesFor(recipients: readonly string[], { age }: SopsMetadata, dataKey: KeyObject): SopsMetadata["age"] {
-  const raw = dataKey.export();
-  const entries = recipients.map(
-    (recipient) =>
-      age.find((entry) => entry.recipient === recipient) ?? { recipient, enc: wrapDataKey(raw, recipient) },
+function entriesFor(recipients: readonly string[], { metadata: { age }, key }: OpenedFile): Promise<AgeEntry[]> {
+  return withKeyBytes(key, (raw) =>
+    Promise.all(
+      recipients.map(
+        async (recipient) =>
+          age.find((entry) => isSameRecipient(entry.recipient, recipient)) ?? {
+            recipient,
+            enc: await wrapDataKey(raw, recipient),
+          },
+      ),
+    ),
   );
-  raw.fill(0);
-  return entries;
 }
 
 /** The text with another scope claim, where one was asked for and a claim is there. */

@@ -1,65 +1,29 @@
-// Keeps what is about to be sealed out of what stays in the clear: finds the comments that belong to data and stringData,
-// and refuses a manifest whose other text repeats a value. Encrypts nothing itself.
-import type { Node, Scalar } from "yaml";
+// Keeps what is about to be sealed out of what stays in the clear: refuses a manifest whose clear text repeats a value.
+// Encrypts nothing itself.
 import { fromBase64, toBase64 } from "./bytes.ts";
-import type { ClearComment, LocatedComment } from "./clear-text.ts";
+import { sealedSelection } from "./gate.ts";
 import type { Entry, Manifest } from "./manifest.ts";
-import { aadOfPath } from "./sops-value.ts";
+import type { OpenedComment } from "./sops-file.ts";
+import { entriesOf } from "./sops-tree.ts";
 import { rangeOf } from "./splice.ts";
-import { type CommentToken, commentsOf, pairsOf, type YamlSource } from "./yaml-source.ts";
-
-/** A comment and the map it speaks about. */
-export interface SecretComment {
-  readonly comment: CommentToken;
-  readonly map: Entry["map"];
-  /** The block text after whose `|` or `>` it stands, and with whose node it is replaced. */
-  readonly header: Scalar | undefined;
-}
-
-/** Comments that stand between the key `data` or `stringData` and the next key of the document, unless they start a line of it. */
-export function secretComments({ source, entries }: Manifest): SecretComment[] {
-  const headers = new Map(
-    entries
-      .filter(({ node }) => node.type?.startsWith("BLOCK") === true)
-      .map(({ node }) => [source.placeOf(rangeOf(node)[0]).line, node]),
-  );
-  const keys = pairsOf(source.root).map(([name, { key }]) => ({ name, offset: rangeOf(key as Node)[0] }));
-  const column = source.columnOf(keys[0]?.offset ?? 0);
-  return commentsOf(source.text).flatMap((comment) => {
-    const owner = keys.findLast(({ offset }) => offset < comment.offset);
-    const secret = owner?.name === "data" || owner?.name === "stringData" ? owner.name : undefined;
-    if (secret === undefined || source.columnOf(comment.offset) <= column) return [];
-    return [{ comment, map: secret, header: headers.get(source.placeOf(comment.offset).line) }];
-  });
-}
-
-/**
- * The encrypted comments of a sealed Secret. Only where sealing would encrypt a comment is one opened: comments are outside
- * the MAC, and one that was moved to another place would otherwise be written back there in the clear.
- */
-export function sealedComments(manifest: Manifest): LocatedComment[] {
-  return secretComments(manifest).map(({ comment: { offset, text }, map }) => ({
-    offset,
-    raw: text,
-    aads: [aadOfPath([map])],
-  }));
-}
+import { readYamlTree } from "./yaml-tree.ts";
 
 /** Refuses a manifest in which a comment that was encrypted before would now stand in the clear. */
-export function assertCommentsStaySecret(
-  manifest: Manifest,
-  opened: readonly ClearComment[],
-  before: YamlSource,
-): void {
-  const texts = new Set(opened.map(({ text }) => text));
-  for (const { text } of commentsOf(before.text)) texts.delete(text);
-  const secret = new Set(secretComments(manifest).map(({ comment }) => comment.offset));
-  const bare = commentsOf(manifest.source.text).find(({ offset, text }) => texts.has(text) && !secret.has(offset));
+export function assertCommentsStaySecret(manifest: Manifest, before: readonly OpenedComment[]): void {
+  const texts = new Set(before.filter(({ enc }) => enc !== null).map(({ text }) => text));
+  for (const { text, enc } of before) if (enc === null) texts.delete(text);
+  const bare = clearComments(manifest).find(({ text }) => texts.has(text));
   if (bare === undefined) return;
   throw manifest.source.refusal(
     "clear-leak",
     "A comment outside data and stringData was encrypted and would stand in the clear: remove it, or move it to the value it speaks of",
   );
+}
+
+/** The comments that sealing leaves in the clear. */
+function clearComments({ source }: Manifest): { readonly text: string; readonly offset: number }[] {
+  const { comments } = entriesOf([readYamlTree(source).root], sealedSelection, { isEncrypted: false });
+  return comments.filter(({ encrypted }) => !encrypted).map(({ text, item }) => ({ text, offset: item.offset }));
 }
 
 /** Shorter values are words that turn up by chance. */
@@ -83,9 +47,7 @@ export function assertNoLeak(manifest: Manifest): void {
       clear.push({ what: `The ${what} ${key}`, text: value, offset: rangeOf(node)[0] });
     }
   }
-  const secret = new Set(secretComments(manifest).map(({ comment }) => comment.offset));
-  for (const { offset, text } of commentsOf(source.text))
-    if (!secret.has(offset)) clear.push({ what: "A comment", text, offset });
+  for (const { offset, text } of clearComments(manifest)) clear.push({ what: "A comment", text, offset });
   if (clear.length === 0) return;
   for (const { needle, entry } of needlesOf(manifest)) {
     if (names.some((known) => known.includes(needle))) continue;

@@ -1,7 +1,7 @@
 // Reads seal.yaml: environments, their recipients, paths, namespaces and scopes. It belongs to whoever can write the
 // repository, so it names nothing to run and nothing to connect to; unknown keys are refused.
 import type { Node, YAMLMap } from "yaml";
-import { assertAgeRecipient } from "./age-keys.ts";
+import { assertAgeRecipient, uniqueRecipients } from "./age-keys.ts";
 import type { Config, EnvironmentPolicy } from "./environment.ts";
 import { quoteName, SealwardError } from "./errors.ts";
 import { resolveGoScalar } from "./go-scalar.ts";
@@ -102,7 +102,7 @@ class Reader {
       throw this.refuse(`${where}.scope is ${defaultScope}, which scopes does not list`, map);
     return {
       name,
-      ageRecipients: [...new Set([...own, ...recovery])],
+      ageRecipients: uniqueRecipients([...own, ...recovery]),
       paths: this.list(map, "paths", isSafeGlob, safeGlobs),
       namespaces: this.list(map, "namespaces", (text) => namespaceName.test(text), "a list of namespace names"),
       defaultScope,

@@ -2,13 +2,14 @@
 // that fails throws and nothing is decrypted after it. Steps 1 to 3 need no key (`checkSealed`).
 // Two steps of the design come with what they check: `sealer` with signatures, `context` with KMS recipients. Until then
 // no environment can list a KMS recipient, so a file with a KMS entry ends at `recipients`.
-import { createSecretKey, type KeyObject } from "node:crypto";
-import { isWrappedForOne, stanzaKinds, unwrapDataKey } from "./age.ts";
-import type { AgeIdentity } from "./age-keys.ts";
+import type { KeyObject } from "node:crypto";
+import type { Node } from "yaml";
+import { type AgeIdentity, isSameRecipient } from "./age-keys.ts";
 import { type Binding, bindingDifference, bindingOf, bindingPath, type Place, parseBinding } from "./binding.ts";
 import { documentDigest } from "./bytes.ts";
+import { noIdentity, unwrapFile } from "./data-key.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
-import { type ErrorCode, quoteName, SealwardError } from "./errors.ts";
+import { quoteName } from "./errors.ts";
 import {
   assertSealedValue,
   assertSecret,
@@ -20,15 +21,32 @@ import {
   scopeAnnotation,
   scopes,
 } from "./manifest.ts";
-import { metadataNode, readSopsMetadata, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
-import { assertMac, type ClearLeaf, leavesOf, macOf, notAuthentic, openLeaves, type Selection } from "./sops-tree.ts";
-import { aadOfPath, dataKeyLength, decryptValue, parseEncrypted } from "./sops-value.ts";
-import { parseYaml } from "./yaml-source.ts";
+import { assertRecipients, checkRecipients, isListed, type Notice } from "./recipients.ts";
+import type { Selection, SelectionRule } from "./selection.ts";
+import { type Opened as OpenedSops, openWith } from "./sops-file.ts";
+import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
+import { notAuthentic } from "./sops-tree.ts";
+import { aadOfPath, decryptValue, parseEncrypted } from "./sops-value.ts";
+import { metadataPair, readYamlMetadata } from "./yaml-metadata.ts";
+import { parseYaml, type YamlSource } from "./yaml-source.ts";
+import { YamlFile } from "./yaml-store.ts";
 
 /** Selects the binding and all of data and stringData, and is compared as text: no reader can take it another way. */
-export const sealedRegex = "^(data|stringData|sealward\\.dev/binding)$";
+export const sealedRule: SelectionRule = {
+  name: "encrypted_regex",
+  pattern: "^(data|stringData|sealward\\.dev/binding)$",
+};
 /** What unbound files of other tools have; accepted only for documents that an environment lists by digest. */
-export const unboundRegex = "^(data|stringData)$";
+export const unboundRule: SelectionRule = { name: "encrypted_regex", pattern: "^(data|stringData)$" };
+
+const secretMaps = ["data", "stringData"];
+/** The meaning of {@link sealedRule}. */
+export const sealedSelection: Selection = selectionOf([...secretMaps, bindingAnnotation]);
+const unboundSelection: Selection = selectionOf(secretMaps);
+
+function selectionOf(names: readonly string[]): Selection {
+  return { asks: "key", matches: (component) => names.includes(component), encryptsMatches: true };
+}
 
 /** Where a file is expected to belong and where it is about to be opened. */
 export interface Expectation {
@@ -45,12 +63,6 @@ export interface SealedInfo {
   readonly type: string;
 }
 
-/** Something that does not stop an opening but that someone should know. */
-export interface Notice {
-  readonly code: ErrorCode;
-  readonly message: string;
-}
-
 /** A file that passed the keyless steps. */
 export interface Checked {
   readonly manifest: Manifest;
@@ -65,8 +77,7 @@ export interface Checked {
 /** A file that passed the whole gate. `dataKey` stays within src. */
 export interface Opened extends Checked {
   readonly binding: Binding | null;
-  readonly leaves: readonly ClearLeaf[];
-  readonly dataKey: KeyObject;
+  readonly opened: OpenedSops;
 }
 
 /** Steps 1 to 3. Throws the first step's refusal. */
@@ -76,7 +87,10 @@ export function check(document: string, expectation: Expectation, file?: string)
   const bound = sealed.manifest.annotations.has(bindingAnnotation);
   if (!bound) acceptUnbound(sealed, expectation.environment, digest);
   const place = environment(sealed.manifest, expectation, bound);
-  const notices = recipients(sealed, expectation.environment);
+  const { source } = sealed.manifest;
+  const notices = checkRecipients(sealed.metadata, expectation.environment, (code, message) =>
+    source.refusal(code, message, blockOf(source)),
+  );
   const { namespace, name, scope } = place;
   return {
     ...sealed,
@@ -95,14 +109,13 @@ export async function open(
   options: { readonly identities: readonly AgeIdentity[]; readonly file?: string | undefined },
 ): Promise<Opened> {
   const checked = check(document, expectation, options.file);
-  const dataKey = unwrap(checked.metadata, {
+  const key = await unwrap(checked.metadata, {
     identities: options.identities,
     environment: expectation.environment,
     file: options.file,
   });
-  const binding = checked.bound ? matchingBinding(checked, dataKey) : null;
-  const leaves = integrity(checked, dataKey);
-  return { ...checked, binding, leaves, dataKey };
+  const binding = checked.bound ? matchingBinding(checked, key) : null;
+  return { ...checked, binding, opened: integrity(checked, key) };
 }
 
 /** Step 1: parses one way for every reader, within limits, and has the closed shape. */
@@ -114,34 +127,36 @@ function wellFormed(
   assertSecret(source);
   if (!source.root.has("sops")) throw source.refusal("not-sealed", "The file has no sops block: it is not sealed");
   const manifest = readManifestShape(source);
-  const metadata = readSopsMetadata(source);
+  const metadata = secretMetadata(source);
+  const block = blockOf(source);
   const binding = manifest.annotations.get(bindingAnnotation);
-  const regex = binding === undefined ? unboundRegex : sealedRegex;
-  if (metadata.rule?.name !== "encrypted_regex" || metadata.rule.pattern !== regex) {
-    const message =
-      binding === undefined ? "The file has no binding" : `encrypted_regex must be exactly ${sealedRegex}`;
-    throw source.refusal(binding === undefined ? "unbound" : "shape-invalid", message, metadata.block);
+  const { name, pattern } = binding === undefined ? unboundRule : sealedRule;
+  if (metadata.rule?.name !== name || metadata.rule.pattern !== pattern) {
+    const message = binding === undefined ? "The file has no binding" : `encrypted_regex must be exactly ${pattern}`;
+    throw source.refusal(binding === undefined ? "unbound" : "shape-invalid", message, block);
   }
   if (metadata.onlyEncrypted)
     throw source.refusal(
       "shape-invalid",
       "mac_only_encrypted is not allowed: clear fields would not be part of the MAC",
-      metadata.block,
+      block,
     );
-  const unknown = unknownCollection(metadata.block);
-  if (unknown !== undefined)
-    throw source.refusal(
-      "recipient-foreign",
-      `The sops block has entries under ${quoteName(unknown)}, a kind of recipient that no environment can list`,
-      metadata.block,
-    );
+  assertRecipients(metadata, (code, message) => source.refusal(code, message, block));
   if (metadata.hasKeyGroups)
-    throw source.refusal("shape-invalid", "key_groups are not allowed in a sealed file", metadata.block);
+    throw source.refusal("shape-invalid", "key_groups are not allowed in a sealed file", block);
   if (binding !== undefined) assertBindingLeaf(manifest);
-  const ids = metadata.recipients.map(({ kind, id }) => `${kind} ${id}`);
-  if (new Set(ids).size < ids.length)
-    throw source.refusal("sops-metadata-invalid", "The sops block lists a recipient twice", metadata.block);
   return { manifest, metadata };
+}
+
+/** @throws not-sealed, sops-metadata-invalid */
+export function secretMetadata(source: YamlSource): SopsMetadata {
+  const raw = readYamlMetadata(source);
+  if (raw === null) throw source.refusal("not-sealed", "The file has no sops block: it is not sealed");
+  return readSopsMetadata(raw, (message) => source.refusal("sops-metadata-invalid", message, blockOf(source)));
+}
+
+function blockOf(source: YamlSource): Node | undefined {
+  return (metadataPair(source)?.value ?? undefined) as Node | undefined;
 }
 
 function assertBindingLeaf({ source, annotations }: Manifest): void {
@@ -163,7 +178,7 @@ function acceptUnbound(
   throw manifest.source.refusal(
     "unbound",
     `The file is not bound to an environment, so ${policy.name} does not open it`,
-    metadata.block,
+    blockOf(manifest.source),
   );
 }
 
@@ -217,53 +232,9 @@ function claimedScope({ source, annotations, metadata }: Manifest, policy: Envir
   return scope;
 }
 
-/** Step 3: nobody outside the environment can open the file; who inside cannot is told. */
-function recipients(
-  { manifest, metadata }: { readonly manifest: Manifest; readonly metadata: SopsMetadata },
-  policy: EnvironmentPolicy,
-): Notice[] {
-  const foreign = metadata.recipients.find(({ kind, id }) => kind !== "age" || !policy.ageRecipients.includes(id));
-  if (foreign !== undefined) {
-    throw manifest.source.refusal(
-      "recipient-foreign",
-      `The file can be opened by the ${foreign.kind} recipient ${printableId(foreign.id)}, which is none of ${policy.name}`,
-      metadata.block,
-    );
-  }
-  for (const { recipient, enc } of metadata.age) {
-    const kinds = stanzaKinds(enc);
-    if (kinds === null)
-      throw manifest.source.refusal(
-        "sops-metadata-invalid",
-        `The entry of ${recipient} is no age file`,
-        metadata.block,
-      );
-    if (!isWrappedForOne(enc))
-      throw manifest.source.refusal(
-        "recipient-foreign",
-        `The entry of ${recipient} is wrapped for ${kinds.length} keys, one is allowed: somebody else can open it`,
-        metadata.block,
-      );
-  }
-  if (metadata.age.length === 0)
-    throw manifest.source.refusal("sops-metadata-invalid", "The sops block lists no recipient", metadata.block);
-  const missing = policy.ageRecipients.filter(
-    (recipient) => !metadata.age.some((entry) => entry.recipient === recipient),
-  );
-  if (missing.length === 0) return [];
-  const message = `The file cannot be opened by ${missing.join(", ")}, which ${policy.name} lists`;
-  if (policy.strictRecipients) throw manifest.source.refusal("recipient-missing", message, metadata.block);
-  return [{ code: "recipient-missing", message }];
-}
-
-/** An identifier from a file, safe to print: a secret key pasted in its place must not reach a terminal. */
-export function printableId(id: string): string {
-  return /^[A-Za-z0-9:/._@+-]{1,200}$/.test(id) && !/secret/i.test(id) ? id : "(not printable)";
-}
-
 /** Step 6: an identity of the environment opens the entry that names it. No other identity is tried: a label proves nothing. */
-function unwrap(
-  { age }: SopsMetadata,
+async function unwrap(
+  metadata: SopsMetadata,
   {
     identities,
     environment: policy,
@@ -273,48 +244,11 @@ function unwrap(
     readonly environment: EnvironmentPolicy;
     readonly file: string | undefined;
   },
-): KeyObject {
-  const own = identities.filter(({ recipient }) => policy.ageRecipients.includes(recipient));
-  const pairs = age.flatMap((entry) =>
-    own.filter(({ recipient }) => recipient === entry.recipient).map((identity) => ({ entry, identity })),
-  );
-  if (pairs.length === 0) throw noIdentity(identities.length, { age, environment: policy.name, file });
-  for (const { entry, identity } of pairs) {
-    const dataKey = unwrapDataKey(entry.enc, identity);
-    if (dataKey?.length === dataKeyLength) return takeKey(dataKey);
-  }
-  throw notAuthentic(file);
-}
-
-/** A key object from key bytes, which are wiped. */
-export function takeKey(bytes: Uint8Array): KeyObject {
-  const key = createSecretKey(bytes);
-  bytes.fill(0);
-  return key;
-}
-
-/** The refusal where no identity at hand opens any entry. */
-export function noIdentity(
-  count: number,
-  {
-    age,
-    environment: name,
-    file,
-  }: { readonly age: SopsMetadata["age"]; readonly environment?: string; readonly file: string | undefined },
-): SealwardError {
-  const wanted = age.map(({ recipient }) => printableId(recipient)).join(", ");
-  const whose = name === undefined ? "" : ` of ${name}`;
-  if (count === 0)
-    return new SealwardError(
-      "identity-missing",
-      `No age identity was found; the file opens with an identity${whose} for ${wanted}`,
-      { file },
-    );
-  return new SealwardError(
-    "identity-unmatched",
-    `None of the ${count} age identities found opens the file; it opens with an identity${whose} for ${wanted}`,
-    { file },
-  );
+): Promise<KeyObject> {
+  const own = identities.filter(({ recipient }) => isListed(policy, recipient));
+  const named = own.some(({ recipient }) => metadata.age.some((entry) => isSameRecipient(entry.recipient, recipient)));
+  if (!named) throw noIdentity(identities.length, { age: metadata.age, environment: policy.name, file });
+  return (await unwrapFile(metadata, { identities: own, namedOnly: true, file })).key;
 }
 
 /** Step 7: what the file is bound to is where it is about to be opened. */
@@ -339,26 +273,8 @@ export function openBinding({ source, annotations }: Manifest, dataKey: KeyObjec
 }
 
 /** Step 8: every value opens, and the MAC agrees. */
-function integrity({ manifest, metadata, bound }: Checked, dataKey: KeyObject): ClearLeaf[] {
-  return verify(manifest, metadata, { key: dataKey, selected: bound ? isSealedPath : isUnboundPath });
+function integrity({ manifest, metadata, bound }: Checked, key: KeyObject): OpenedSops {
+  const { text, file } = manifest.source;
+  const selection = bound ? sealedSelection : unboundSelection;
+  return openWith(new YamlFile(text, file, [manifest.source]), metadata, { key, selection });
 }
-
-export function verify(
-  { source }: Manifest,
-  metadata: SopsMetadata,
-  options: { readonly key: KeyObject; readonly selected: Selection },
-): ClearLeaf[] {
-  const leaves = openLeaves(source, leavesOf(source), options);
-  const computed = macOf(leaves, { onlyEncrypted: false, selected: options.selected });
-  assertMac(metadataNode(metadata.block, "mac") === null ? "" : metadata.mac, computed, {
-    key: options.key,
-    lastModified: metadata.lastModified,
-    file: source.file,
-  });
-  return leaves;
-}
-
-/** The meaning of {@link sealedRegex}: any component of the path is one of the three names. */
-export const isSealedPath: Selection = (path) =>
-  path.some((part) => part === "data" || part === "stringData" || part === bindingAnnotation);
-export const isUnboundPath: Selection = (path) => path.some((part) => part === "data" || part === "stringData");

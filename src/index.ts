@@ -1,5 +1,14 @@
 // The library's public face: everything that cli and controller use, and nothing else. Imported by nothing within src.
-export { type AgeIdentity, assertAgeRecipient, generateAgeIdentity, parseAgeIdentities } from "./age-keys.ts";
+export {
+  type AgeIdentity,
+  assertAgeRecipient,
+  generateAgeIdentity,
+  generateHybridIdentity,
+  includesRecipient,
+  isSameRecipient,
+  parseAgeIdentities,
+  uniqueRecipients,
+} from "./age-keys.ts";
 export { type BindOptions, type BindResult, bindSealed } from "./bind.ts";
 export {
   type BoundSecretFile,
@@ -13,7 +22,8 @@ export { documentDigest } from "./bytes.ts";
 export { parseConfig } from "./config.ts";
 export { type Config, type EnvironmentPolicy, type EnvironmentSources, findEnvironment } from "./environment.ts";
 export { type ErrorCode, errorCodes, type Place, SealwardError } from "./errors.ts";
-export type { Expectation, Notice, SealedInfo } from "./gate.ts";
+export type { Expectation, SealedInfo } from "./gate.ts";
+export { isEncryptedIdentityFile, openIdentityFile } from "./identity-file.ts";
 export { type Scope, scopes } from "./manifest.ts";
 export {
   checkSealed,
@@ -24,13 +34,51 @@ export {
   readManifest,
   type SecretManifest,
 } from "./open.ts";
+export { globsOfPathRegex, matchEverything, overlapOf } from "./path-glob.ts";
+export { checkPlain, openPlain, ownIdentities, sealPlain } from "./plain-gate.ts";
 export type { SealOptions } from "./prepare.ts";
+export type { Notice } from "./recipients.ts";
 export {
   type Resealed,
   resealEdited,
   setValue,
   type WriteOptions,
 } from "./reseal.ts";
+export { type ExplainedKey, explainRule, explainSelection, type RuleExplanation } from "./rule-explanation.ts";
 export { type Sealed, sealManifest } from "./seal.ts";
+export { type SelectionRule, selectionRules } from "./selection.ts";
+export type { Path } from "./sops-change.ts";
+export {
+  type CreationRule,
+  findCreationRule,
+  parseSopsConfig,
+  type RuleKey,
+  type RuleSelection,
+  type SopsConfig,
+  type UnusedField,
+  type WrittenRule,
+} from "./sops-config.ts";
+export {
+  type ChangeSopsOptions,
+  describeSops,
+  isSopsFile,
+  type NewValue,
+  openersOf,
+  openSops,
+  plainAs,
+  rekeySops,
+  resealSops,
+  rewrapSops,
+  type SopsDescription,
+  type SopsRecipients,
+  type SopsSource,
+  sealSops,
+  selectedIn,
+  setInSops,
+  unsetInSops,
+} from "./sops-document.ts";
 export type { RecipientEntry } from "./sops-metadata.ts";
+export { formatPath, parsePath } from "./sops-path.ts";
+export type { StoreName } from "./store.ts";
+export { storeNames, storeOf } from "./stores.ts";
 export { maxDocumentBytes } from "./yaml-source.ts";

@@ -4,7 +4,6 @@ import type { Node, Pair, Scalar, YAMLMap } from "yaml";
 import { canonicalJson, fromBase64, type Json, sha256Hex } from "./bytes.ts";
 import { quoteName, SealwardError } from "./errors.ts";
 import { isAmbiguousString, resolveGoScalar } from "./go-scalar.ts";
-import { sopsBlockOf } from "./sops-metadata.ts";
 import { looksEncrypted, parseEncrypted } from "./sops-value.ts";
 import { isAlias, isMap, isScalar, pairsOf, type YamlSource } from "./yaml-source.ts";
 
@@ -115,7 +114,8 @@ export function readManifestShape(source: YamlSource): Manifest {
   const sealed = source.root.has("sops");
   if (sealed && pairsOf(source.root).at(-1)?.[0] !== "sops")
     throw source.refusal("shape-invalid", "sops must be the last key", source.root);
-  if (sealed && sopsBlockOf(source) === null) throw source.refusal("shape-invalid", "sops must be a map", source.root);
+  if (sealed && !isMap(source.root.get("sops")))
+    throw source.refusal("shape-invalid", "sops must be a map", source.root);
   const text = (map: YAMLMap, key: string) => {
     const node = map.get(key, true) as Node | undefined;
     return node === undefined ? undefined : textOf(source, node, key).value;

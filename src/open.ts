@@ -2,10 +2,8 @@
 // gate.ts; the Secret's values become bytes here.
 import type { AgeIdentity } from "./age-keys.ts";
 import { fromBase64 } from "./bytes.ts";
-import { sealedComments } from "./clear-leak.ts";
-import { openComments } from "./clear-text.ts";
 import { SealwardError } from "./errors.ts";
-import { check, type Expectation, type Notice, type Opened, open, type SealedInfo } from "./gate.ts";
+import { check, type Expectation, type Opened, open, type SealedInfo, secretMetadata } from "./gate.ts";
 import {
   assertSecret,
   bindingAnnotation,
@@ -17,10 +15,13 @@ import {
   scopeAnnotation,
   scopes,
 } from "./manifest.ts";
+import { openConfirmed } from "./own-binding.ts";
 import { assertBlockStyle, withoutServerFields } from "./prepare.ts";
-import { openSops, plainTextOf } from "./sops-file.ts";
-import { type RecipientEntry, readSopsMetadata } from "./sops-metadata.ts";
+import type { Notice } from "./recipients.ts";
+import { secretText } from "./secret-text.ts";
+import type { RecipientEntry } from "./sops-metadata.ts";
 import { isMap, maxSopsFileBytes, parseYaml, parseYamlStream } from "./yaml-source.ts";
+import { loadYaml } from "./yaml-store.ts";
 
 /** A Secret that passed the whole gate. Holds plaintext: keep it in memory, and no longer than needed. */
 export interface OpenedSecret {
@@ -72,7 +73,7 @@ export async function openSealed(
     data: dataOf(opened),
     // Made only where it is asked for: the controller never needs the values as one more string.
     get plainText() {
-      return plainTextOf(manifest.source, opened.leaves, openComments(sealedComments(manifest), opened.dataKey));
+      return secretText(opened.opened);
     },
     documentDigest: digest,
   };
@@ -84,13 +85,14 @@ function recordOf(fields: ReadonlyMap<string, Field>): Record<string, string> {
   );
 }
 
-function dataOf({ manifest, leaves }: Opened): Map<string, Uint8Array> {
+function dataOf({ manifest, opened }: Opened): Map<string, Uint8Array> {
   const data = new Map<string, Uint8Array>();
-  for (const { leaf, bytes } of leaves) {
-    const [map, key] = leaf.path;
-    if (leaf.path.length !== 2 || key === undefined || (map !== "data" && map !== "stringData")) continue;
+  for (const { entry, bytes } of opened.leaves) {
+    const [map, key] = entry.path;
+    if (entry.path.length !== 2 || key === undefined || (map !== "data" && map !== "stringData")) continue;
     const value = map === "stringData" ? bytes : fromBase64(Buffer.from(bytes).toString("latin1"));
-    if (value === null) throw manifest.source.refusal("shape-invalid", `data.${key} does not hold base64`, leaf.node);
+    if (value === null)
+      throw manifest.source.refusal("shape-invalid", `data.${key} does not hold base64`, entry.item.offset);
     data.set(key, value);
   }
   return data;
@@ -129,7 +131,7 @@ export function readManifest(text: string, file?: string): SecretManifest {
     type,
     environment: claim(manifest, environmentAnnotation),
     scope: scopes.find((scope) => scope === claim(manifest, scopeAnnotation)),
-    recipients: sealed ? readSopsMetadata(source).recipients : [],
+    recipients: sealed ? secretMetadata(source).recipients : [],
     dataKeys: keysOf("data"),
     stringDataKeys: keysOf("stringData"),
   };
@@ -148,8 +150,8 @@ export async function decryptSops(
   identities: readonly AgeIdentity[],
   file?: string,
 ): Promise<{ readonly text: string; readonly bound: boolean }> {
-  const { plainText, binding } = await openSops(document, { identities, file, checkBinding: true });
-  return { text: plainText, bound: binding !== null };
+  const { opened, bound } = await openConfirmed(loadYaml(document, { file }), { identities });
+  return { text: secretText(opened), bound };
 }
 
 /** True where the text is a YAML file whose (first) document has a `sops` map. Never throws. */

@@ -2,18 +2,15 @@
 // the text of whatever did not change, so that a diff shows the change and nothing else.
 import type { Pair, YAMLMap } from "yaml";
 import type { AgeIdentity } from "./age-keys.ts";
-import type { Binding } from "./binding.ts";
 import { decodeUtf8, toBase64 } from "./bytes.ts";
-import { sealedComments } from "./clear-leak.ts";
-import { type ClearComment, openComments } from "./clear-text.ts";
 import { quoteName, SealwardError } from "./errors.ts";
 import { type Expectation, type Opened, open } from "./gate.ts";
 import { assertDataKey, type Manifest, readManifestShape } from "./manifest.ts";
 import { prepare } from "./prepare.ts";
-import { type EncryptOptions, encryptManifest, type Previous } from "./seal.ts";
-import { plainTextOf, sopsBlockText } from "./sops-file.ts";
-import { metadataNode, type SopsMetadata } from "./sops-metadata.ts";
-import type { ClearLeaf } from "./sops-tree.ts";
+import { type EncryptOptions, encryptManifest } from "./seal.ts";
+import { secretText, withoutBinding } from "./secret-text.ts";
+import { clearFile } from "./sops-file.ts";
+import { spellingKey } from "./spelling.ts";
 import {
   applyEdits,
   type Edit,
@@ -27,6 +24,7 @@ import {
   replaceScalar,
   wouldSwallow,
 } from "./splice.ts";
+import type { Metadata } from "./store.ts";
 import { commentsOf, isMap, isScalar, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
 
 export interface WriteOptions {
@@ -65,9 +63,9 @@ function resealOpened(
     options,
   }: { readonly opened: Opened; readonly expectation: Expectation; readonly options: WriteOptions },
 ): Resealed {
-  const { manifest, place, dataKey, binding } = opened;
-  const comments = openComments(sealedComments(manifest), dataKey);
-  const before = plainTextOf(manifest.source, opened.leaves, comments);
+  const { manifest, place, binding } = opened;
+  const plain = clearFile(opened.opened);
+  const before = withoutBinding(plain);
   if (plainText === before) return { text: document, changed: [] };
   assertNotMoved(manifest, plainText);
   const prepared = prepare(plainText, {
@@ -78,10 +76,11 @@ function resealOpened(
   });
   const text = encryptManifest(prepared.manifest, {
     place,
-    key: dataKey,
+    key: opened.opened.key,
     now: options.now,
-    block: previousBlock(manifest.source, opened.metadata),
-    previous: previousOf(manifest.source, { leaves: opened.leaves, comments, binding }),
+    metadata: renewed(opened.metadata.raw),
+    previous: { opened: opened.opened, plain, binding },
+    keepsBlock: true,
   });
   return { text, changed: changesBetween(readManifestShape(parseYaml(before)), prepared.manifest) };
 }
@@ -110,8 +109,7 @@ export async function setValue(
   options: WriteOptions,
 ): Promise<Resealed> {
   const opened = await open(document, expectation, { identities, file: options.file });
-  const comments = openComments(sealedComments(opened.manifest), opened.dataKey);
-  const before = plainTextOf(opened.manifest.source, opened.leaves, comments);
+  const before = secretText(opened.opened);
   const plain = readManifestShape(parseYaml(before, { file: options.file }));
   const kept = applyEdits(before, [valueEdit(plain, key, value, false)]);
   const text = changesOnly(plain, kept, key, value) ? kept : applyEdits(before, [valueEdit(plain, key, value, true)]);
@@ -212,40 +210,11 @@ function newEntryEdit(
   );
 }
 
-/** The block as it stands, with another time and MAC: order, spelling and unknown keys are kept. */
-export function previousBlock(source: YamlSource, { block }: SopsMetadata): EncryptOptions["block"] {
-  const { text, start } = sopsBlockText(source);
-  const [time, mac] = [metadataNode(block, "lastmodified"), metadataNode(block, "mac")];
-  if (time === null || mac === null)
-    throw source.refusal("sops-metadata-invalid", "The sops block has no lastmodified or no mac", block);
-  return (lastModified, newMac) => {
-    const shifted = [replaceScalar(source, time, `"${lastModified}"`), replaceScalar(source, mac, newMac)].map(
-      (edit) => ({ ...edit, start: edit.start - start, end: edit.end - start }),
-    );
-    return applyEdits(text, shifted).replaceAll("\r\n", "\n");
-  };
-}
-
-/** What was read from the previous file. */
-export interface Known {
-  readonly leaves: readonly ClearLeaf[];
-  readonly comments: readonly ClearComment[];
-  readonly binding: Binding | null;
-}
-
-export function previousOf(source: YamlSource, { leaves, comments, binding }: Known): Previous {
-  const values = new Map(
-    leaves.filter(({ wasEncrypted }) => wasEncrypted).map((clear) => [JSON.stringify(clear.leaf.path), clear]),
-  );
-  const commentTexts = new Map(comments.map(({ aad, text, raw }) => [`${aad}\n${text}`, raw]));
-  return {
-    valueText: (path, plaintext) => {
-      const known = values.get(JSON.stringify(path));
-      if (known === undefined || !Buffer.from(known.bytes).equals(plaintext)) return undefined;
-      return source.text.slice(...rangeOf(known.leaf.node)).trimEnd();
-    },
-    commentText: (aad, text) => commentTexts.get(`${aad}\n${text}`),
-    binding: binding ?? undefined,
+/** The block as it stands, with another time and MAC: order and unknown keys are kept. */
+export function renewed(raw: Metadata): EncryptOptions["metadata"] {
+  return (lastModified, mac) => {
+    const block = new Map([...raw].filter(([key]) => key !== spellingKey));
+    return block.set("lastmodified", lastModified).set("mac", mac);
   };
 }
 

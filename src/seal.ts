@@ -1,19 +1,18 @@
-// Seals a plain Secret manifest for one environment: normalises what servers added, states the claims, encrypts every value
-// and comment of data and stringData in place, and closes the file with a SOPS block. The finished text is read again and
-// opened with the data key before it is given out.
-import { type KeyObject, randomBytes } from "node:crypto";
+// Seals a plain Secret manifest for one environment: normalises what servers added, states the claims, puts the binding in,
+// and has everything that it and the values say encrypted in place (sops-seal.ts).
+import type { KeyObject } from "node:crypto";
 import type { YAMLMap } from "yaml";
-import { wrapDataKey } from "./age.ts";
 import { type Binding, bindingOf, bindingPath, encodeBinding, type Place } from "./binding.ts";
-import { secretComments } from "./clear-leak.ts";
-import { isSealedPath, type SealedInfo, sealedRegex, takeKey, verify } from "./gate.ts";
-import { bindingAnnotation, type Entry, type Manifest, readManifestShape, scopeAnnotation } from "./manifest.ts";
+import { newDataKey } from "./data-key.ts";
+import { type SealedInfo, sealedRule, sealedSelection } from "./gate.ts";
+import { bindingAnnotation, type Manifest, readManifestShape, scopeAnnotation } from "./manifest.ts";
 import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
-import { type AgeEntry, formatSopsBlock, formatTime, metadataNode, readSopsMetadata } from "./sops-metadata.ts";
-import { leavesOf, macOf, openLeaves, sealMac } from "./sops-tree.ts";
-import { aadOfPath, dataKeyLength, encryptValue, looksEncrypted } from "./sops-value.ts";
-import { applyEdits, type Edit, insertPairs, quoted, replaceScalar } from "./splice.ts";
-import { isMap, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { newMetadata } from "./sops-metadata.ts";
+import { type EncryptFileOptions, encryptFile, type Previous } from "./sops-seal.ts";
+import { aadOfPath } from "./sops-value.ts";
+import { applyEdits, insertPairs, quoted } from "./splice.ts";
+import { isMap, pairNamed } from "./yaml-source.ts";
+import { loadYaml } from "./yaml-store.ts";
 
 export interface Sealed {
   readonly text: string;
@@ -27,10 +26,10 @@ export interface Sealed {
  * @throws not-yaml and its kin, not-a-secret, shape-invalid, secret-type-forbidden, already-sealed, clear-leak,
  *   namespace-missing, environment-mismatch, scope-not-allowed, target-mismatch
  */
-export function sealManifest(text: string, options: SealOptions): Sealed {
+export async function sealManifest(text: string, options: SealOptions): Promise<Sealed> {
   const prepared = prepare(text, options);
   const { manifest, place } = prepared;
-  const sealed = encryptUnderNewKey(prepared, options);
+  const sealed = await encryptUnderNewKey(prepared, options);
   const { environment, scope, namespace, name } = place;
   return {
     text: sealed,
@@ -40,148 +39,85 @@ export function sealManifest(text: string, options: SealOptions): Sealed {
 }
 
 /** The sealed text of a prepared manifest under a fresh data key, wrapped for every recipient of the environment. */
-export function encryptUnderNewKey({ manifest, place }: Prepared, { environment, now }: SealOptions): string {
-  const raw = randomBytes(dataKeyLength);
-  const age = environment.ageRecipients.map((recipient) => ({ recipient, enc: wrapDataKey(raw, recipient) }));
-  return encryptManifest(manifest, { place, key: takeKey(raw), block: newBlock(age), now });
+export async function encryptUnderNewKey(
+  { manifest, place }: Prepared,
+  { environment, now }: SealOptions,
+): Promise<string> {
+  const { key, groups } = await newDataKey({ groups: [environment.ageRecipients] });
+  return encryptManifest(manifest, {
+    place,
+    key,
+    now,
+    metadata: (lastModified, mac) => newMetadata({ groups, rule: sealedRule, lastModified, mac }),
+  });
 }
 
 /** What a re-sealing keeps of the previous file: the text of whatever did not change. */
-export interface Previous {
-  /** The ENC text of a value at a path, if it was this plaintext before. */
-  valueText(path: readonly string[], plaintext: Uint8Array): string | undefined;
-  /** The same for a comment. */
-  commentText(aad: string, text: string): string | undefined;
-  readonly binding: Binding | undefined;
+export interface PreviousSecret extends Previous {
+  readonly binding: Binding | null;
 }
 
 export interface EncryptOptions {
   readonly place: Place;
   readonly key: KeyObject;
-  /** The lines of the SOPS block for a time and a MAC. */
-  readonly block: (lastModified: string, mac: string) => string;
+  /** The SOPS block for a time and a MAC. */
+  readonly metadata: EncryptFileOptions["metadata"];
   readonly now: Date;
-  readonly previous?: Previous | undefined;
+  readonly previous?: PreviousSecret | undefined;
+  /** True: the text of the previous file's block is kept where it says the same. */
+  readonly keepsBlock?: boolean | undefined;
 }
 
 /** Encrypts a prepared manifest in place and proves the result. */
 export function encryptManifest(manifest: Manifest, options: EncryptOptions): string {
   const { source } = manifest;
-  const lastModified = formatTime(options.now);
-  const { newline } = source;
-  const body = applyEdits(source.text, [
-    ...valueEdits(manifest, options),
-    ...commentEdits(manifest, options),
-    bindingEdit(manifest, options),
-  ]);
-  const closed = body === "" || body.endsWith("\n") ? body : body + newline;
-  const withBlock = closed + options.block(lastModified, '""').replaceAll("\n", newline);
-  const result = parseYaml(withBlock, { file: source.file });
-  const mac = macOf(openLeaves(result, leavesOf(result), { key: options.key, selected: isSealedPath }), {
+  const { key, now, metadata, previous } = options;
+  const { text, file } = encryptFile(loadYaml(withBinding(manifest, options), { file: source.file }), {
+    key,
+    now,
+    metadata,
+    selection: sealedSelection,
+    rule: sealedRule,
     onlyEncrypted: false,
-    selected: isSealedPath,
+    previous,
+    metadataFrom: options.keepsBlock === true ? previous?.opened.file : undefined,
+    unquoted: bindingAad,
   });
-  const { block } = readSopsMetadata(result);
-  const macNode = metadataNode(block, "mac");
-  if (macNode === null) throw new TypeError("the SOPS block has no mac to fill in");
-  const text = applyEdits(withBlock, [
-    replaceScalar(result, macNode, flowSafe(sealMac(mac, options.key, lastModified), block.flow === true)),
-  ]);
-  assertProven(manifest, text, options);
+  assertShape(manifest, readManifestShape(file.sources[0] ?? source));
   return text;
 }
 
-function valueEdits(manifest: Manifest, options: EncryptOptions): Edit[] {
-  const { source, entries } = manifest;
-  const { key, previous } = options;
-  const headers = new Map(secretComments(manifest).map(({ comment, header }) => [header, comment.text]));
-  return entries
-    .filter(({ value }) => value !== "")
-    .map(({ map, key: name, value, node }) => {
-      const path = [map, name];
-      const plaintext = Buffer.from(value);
-      const kept = previous?.valueText(path, plaintext);
-      const flow = inFlowMap(source, map);
-      const text =
-        kept === undefined
-          ? quotedLike(node.type, encryptValue(plaintext, { key, aad: aadOfPath(path), type: "str" }), flow)
-          : flowSafe(kept, flow);
-      const comment = headers.get(node);
-      if (comment === undefined) return replaceScalar(source, node, text);
-      const suffix = isOpenComment(comment) ? encryptComment(comment, map, options) : `#${comment}`;
-      return replaceScalar(source, node, `${text} ${suffix}`);
-    });
-}
+const bindingAad = aadOfPath(bindingPath);
 
-/** Quotes are kept, so that the value in the clear gets them back; a plain ENC is not YAML inside a flow map. */
-function quotedLike(style: string | undefined, text: string, inFlow: boolean): string {
-  if (style === "QUOTE_SINGLE") return `'${text}'`;
-  return style === "QUOTE_DOUBLE" || inFlow ? quoted(text) : text;
-}
-
-/** Kept text may come from a block map. */
-function flowSafe(text: string, inFlow: boolean): string {
-  return inFlow && !/^["']/.test(text) ? quoted(text) : text;
-}
-
-function inFlowMap(source: YamlSource, name: Entry["map"]): boolean {
-  const map = source.root.get(name);
-  return isMap(map) && map.flow === true;
-}
-
-/** Comments of data and stringData say too much to stay in the clear; SOPS encrypts them as well. */
-function commentEdits(manifest: Manifest, options: EncryptOptions): Edit[] {
-  return secretComments(manifest)
-    .filter(({ comment, header }) => isOpenComment(comment.text) && header === undefined)
-    .map(({ comment: { offset, text }, map }) => ({
-      start: offset,
-      end: offset + 1 + text.length,
-      text: encryptComment(text, map, options),
-    }));
-}
-
-/** An empty comment is never encrypted, and one that the key did not open stays as it is. */
-function isOpenComment(text: string): boolean {
-  return text !== "" && !looksEncrypted(text);
-}
-
-function encryptComment(text: string, map: Entry["map"], { key, previous }: EncryptOptions): string {
-  const aad = aadOfPath([map]);
-  return `#${previous?.commentText(aad, text) ?? encryptValue(Buffer.from(text), { key, aad, type: "comment" })}`;
-}
-
-function bindingEdit(manifest: Manifest, { place, key, previous }: EncryptOptions): Edit {
-  const fresh = bindingOf(manifest, place, previous?.binding?.nonce);
-  const kept = previous?.binding === undefined ? undefined : previous.valueText(bindingPath, encodeBinding(fresh));
-  // A nonce never serves two statements.
-  const plaintext = encodeBinding(kept === undefined ? bindingOf(manifest, place) : fresh);
+/** The manifest with its binding in the clear. */
+function withBinding(manifest: Manifest, { place, previous }: EncryptOptions): string {
   const { source, metadata } = manifest;
   const annotations = metadata.get("annotations");
-  const flow = metadata.flow === true || (isMap(annotations) && annotations.flow === true);
-  const text = kept ?? encryptValue(plaintext, { key, aad: aadOfPath(bindingPath), type: "str" });
   if (!isMap(annotations)) throw source.refusal("shape-invalid", "annotations must be a map", metadata);
-  const pair = { key: bindingAnnotation, text: flowSafe(text, flow) };
-  return insertPairs(source, annotations as YAMLMap, [pair], pairNamed(annotations as YAMLMap, scopeAnnotation));
+  const pair = {
+    key: bindingAnnotation,
+    text: quoted(Buffer.from(bindingBytes(manifest, place, previous)).toString()),
+  };
+  const after = pairNamed(annotations as YAMLMap, scopeAnnotation);
+  return applyEdits(source.text, [insertPairs(source, annotations as YAMLMap, [pair], after)]);
 }
 
-export function newBlock(age: readonly AgeEntry[]): EncryptOptions["block"] {
-  return (lastModified, mac) =>
-    `${formatSopsBlock({ age, encryptedRegex: sealedRegex, lastModified, mac }).join("\n")}\n`;
+/** A nonce never serves two statements: it is kept only while the binding says the same. */
+function bindingBytes(manifest: Manifest, place: Place, previous: PreviousSecret | undefined): Uint8Array {
+  const before = previous?.binding ?? null;
+  const kept = before === null ? null : encodeBinding(bindingOf(manifest, place, before.nonce));
+  const isSame = before !== null && kept !== null && Buffer.from(kept).equals(encodeBinding(before));
+  return isSame ? kept : encodeBinding(bindingOf(manifest, place));
 }
 
-/** Opens what was just sealed and compares: nothing leaves here that would not come back. */
-function assertProven(manifest: Manifest, text: string, { key }: EncryptOptions): void {
-  const source = parseYaml(text, { file: manifest.source.file });
-  const sealed = readManifestShape(source);
-  const leaves = verify(sealed, readSopsMetadata(source), { key, selected: isSealedPath });
-  const values = new Map(leaves.map(({ leaf, bytes }) => [JSON.stringify(leaf.path), Buffer.from(bytes).toString()]));
-  const same = manifest.entries.every(({ map, key: name, value }) => values.get(JSON.stringify([map, name])) === value);
-  if (
-    !same ||
-    sealed.entries.length !== manifest.entries.length ||
-    sealed.name !== manifest.name ||
-    sealed.namespace !== manifest.namespace
-  ) {
-    throw new TypeError("the sealed text does not open to the manifest that was given");
-  }
+/** What was sealed is the Secret that was given: the values were compared already, its names and shape are here. */
+function assertShape(manifest: Manifest, sealed: Manifest): void {
+  const same =
+    sealed.entries.length === manifest.entries.length &&
+    sealed.entries.every(({ map, key }, index) => {
+      const given = manifest.entries[index];
+      return given?.map === map && given.key === key;
+    });
+  if (!same || sealed.name !== manifest.name || sealed.namespace !== manifest.namespace)
+    throw new TypeError("the sealed text is not the manifest that was given");
 }

@@ -1,187 +1,225 @@
-// Opens any SOPS YAML file that age identities open, environments aside: for files that no seal.yaml governs, and for
-// binding files that other tools wrote. The MAC is always verified, and a binding, where there is one, must hold.
+// Opens any SOPS file that age identities open, environments aside: values, comments and MAC, and the file in the clear with
+// its layout kept. What a Secret is, and where a file may be opened, is not known here.
 import type { KeyObject } from "node:crypto";
-import type { YAMLMap } from "yaml";
-import { unwrapDataKey } from "./age.ts";
 import type { AgeIdentity } from "./age-keys.ts";
-import { type Binding, bindingDifference, bindingOf } from "./binding.ts";
-import { type ClearComment, clearCommentEdits, clearLeafEdits, locateComments, openComments } from "./clear-text.ts";
+import { decodeUtf8 } from "./bytes.ts";
+import { type UnwrapOptions, unwrapFile } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
-import { noIdentity, openBinding, takeKey } from "./gate.ts";
-import { bindingAnnotation, environmentAnnotation, readManifestShape } from "./manifest.ts";
-import { compileSelection, readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
-import { assertMac, type ClearLeaf, clearValue, leavesOf, macOf, notAuthentic, openLeaves } from "./sops-tree.ts";
-import { dataKeyLength } from "./sops-value.ts";
-import { applyEdits, type Edit, rangeOf, removePair } from "./splice.ts";
-import { commentsOf, isMap, maxSopsFileBytes, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { compileSelection, type Selection } from "./selection.ts";
+import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
+import { assertMac, type CommentEntry, entriesOf, macOf, type OpenedLeaf, openLeaves } from "./sops-tree.ts";
+import { aadOfPath, decryptValue, looksEncrypted, parseEncrypted } from "./sops-value.ts";
+import { PathCounter, readSpellings } from "./spelling.ts";
+import type { Changes, CommentItem, Leaf, Replacement, StoreFile, StoreName } from "./store.ts";
 
-export interface OpenedSops {
-  readonly source: YamlSource;
+/** A comment and what it says in the clear. */
+export interface OpenedComment {
+  readonly entry: CommentEntry;
+  readonly text: string;
+  /** Its ENC text, where the key opened one. */
+  readonly enc: string | null;
+  /** The additional data under which it opened. */
+  readonly aad: string;
+}
+
+/** A file that was opened. `key` stays within src. */
+export interface OpenedFile {
+  readonly file: StoreFile;
   readonly metadata: SopsMetadata;
-  readonly leaves: readonly ClearLeaf[];
-  readonly comments: readonly ClearComment[];
-  readonly dataKey: KeyObject;
-  /** The recipient of the identity that opened the file. */
-  readonly openedBy: string;
-  readonly binding: Binding | null;
-  readonly plainText: string;
+  readonly selection: Selection;
+  readonly leaves: readonly OpenedLeaf[];
+  readonly comments: readonly OpenedComment[];
+  readonly key: KeyObject;
+  /** The recipients of the identities that opened it. */
+  readonly openedBy: readonly string[];
 }
 
-export interface OpenSopsOptions {
+export interface OpenFileOptions {
   readonly identities: readonly AgeIdentity[];
-  readonly file?: string | undefined;
-  /** Whether the binding must also agree with the file's own fields; `seal bind` renews one that does not. */
-  readonly checkBinding: boolean;
-  /** Try an identity on the entries that name it, and on no other: a label is not authenticated. Default: try them all. */
-  readonly namedOnly?: boolean;
+  readonly namedOnly?: UnwrapOptions["namedOnly"];
+  /** Skip the comparison of the MAC alone; a value that does not open is still refused. */
+  readonly ignoreMac?: boolean | undefined;
+  /** Called with the data key before any value is opened; what it throws ends the opening. */
+  readonly confirm?: ((file: StoreFile, key: KeyObject) => void) | undefined;
 }
 
-/** @throws not-yaml and its kin, not-sealed, sops-metadata-invalid, sops-unsupported, identity-missing, identity-unmatched, not-authentic, binding-mismatch */
-export async function openSops(
-  document: string,
-  { identities, file, checkBinding, namedOnly = false }: OpenSopsOptions,
-): Promise<OpenedSops> {
-  const source = parseYaml(document, { file, maxBytes: maxSopsFileBytes });
-  const metadata = readSopsMetadata(source);
-  const selected = await compileSelection(source, metadata.rule);
-  const { dataKey, openedBy } = unwrapAny(metadata, { identities, source, namedOnly });
-  const binding = hasBinding(source) ? openOwnBinding(source, dataKey, checkBinding) : null;
-  const leaves = openLeaves(source, leavesOf(source), { key: dataKey, selected });
-  const mac = macOf(leaves, { onlyEncrypted: metadata.onlyEncrypted, selected });
-  assertMac(metadata.mac, mac, { key: dataKey, lastModified: metadata.lastModified, file });
-  const comments = openComments(locateComments(source), dataKey);
-  return {
-    source,
-    metadata,
-    leaves,
-    comments,
-    dataKey,
-    openedBy,
-    binding,
-    plainText: plainTextOf(source, leaves, comments),
-  };
+/** The meaning of a file's block. @throws not-sealed, sops-metadata-invalid */
+export function metadataOf(file: StoreFile): SopsMetadata {
+  const place = file.metadataOffset < 0 ? { file: file.file } : file.placeOf(file.metadataOffset);
+  if (file.metadata === null)
+    throw new SealwardError("not-sealed", "The file has no sops block: it is not sealed", place);
+  return readSopsMetadata(file.metadata, (message) => new SealwardError("sops-metadata-invalid", message, place));
 }
 
-/** The entry's own identity first; then, as SOPS does, whatever opens it. */
-function unwrapAny(
-  { age, hasKeyGroups }: SopsMetadata,
+/** @throws not-sealed, sops-metadata-invalid, sops-unsupported, pattern-invalid, identity-missing, identity-unmatched, not-authentic */
+export async function openFile(file: StoreFile, options: OpenFileOptions): Promise<OpenedFile> {
+  const metadata = metadataOf(file);
+  const selection = await compileSelection(metadata.rule, file.file);
+  const { key, openedBy } = await unwrapFile(metadata, { ...options, file: file.file });
+  options.confirm?.(file, key);
+  return { ...openWith(file, metadata, { key, selection, ignoreMac: options.ignoreMac }), openedBy };
+}
+
+/** As {@link openFile}, with the data key in hand. @throws not-authentic */
+export function openWith(
+  file: StoreFile,
+  metadata: SopsMetadata,
   {
-    identities,
-    source,
-    namedOnly,
-  }: { readonly identities: readonly AgeIdentity[]; readonly source: YamlSource; readonly namedOnly: boolean },
-): { readonly dataKey: KeyObject; readonly openedBy: string } {
-  if (age.length === 0) {
-    const what = hasKeyGroups ? "uses key groups" : "has no age recipient";
-    throw source.refusal("sops-unsupported", `The file ${what}; only age recipients are supported yet`);
-  }
-  const named = (a: AgeIdentity, recipient: string) => (a.recipient === recipient ? 0 : 1);
-  let matched = false;
-  for (const { recipient, enc } of age) {
-    for (const identity of [...identities].sort((a, b) => named(a, recipient) - named(b, recipient))) {
-      if (namedOnly && identity.recipient !== recipient) continue;
-      matched ||= identity.recipient === recipient;
-      const dataKey = unwrapDataKey(enc, identity);
-      if (dataKey?.length === dataKeyLength) return { dataKey: takeKey(dataKey), openedBy: identity.recipient };
-    }
-  }
-  throw matched ? notAuthentic(source.file) : noIdentity(identities.length, { age, file: source.file });
-}
-
-function hasBinding(source: YamlSource): boolean {
-  const metadata = source.root.get("metadata");
-  const annotations = isMap(metadata) ? metadata.get("annotations") : undefined;
-  return isMap(annotations) && annotations.has(bindingAnnotation);
-}
-
-function openOwnBinding(source: YamlSource, dataKey: KeyObject, mustAgree: boolean): Binding {
-  const manifest = readManifestShape(source);
-  const binding = openBinding(manifest, dataKey);
-  if (!mustAgree) return binding;
-  const environment = manifest.annotations.get(environmentAnnotation)?.value ?? "";
-  const own = { environment, scope: binding.scope, namespace: manifest.namespace, name: manifest.name };
-  const difference = bindingDifference(binding, bindingOf(manifest, own, binding.nonce));
-  if (difference !== null) throw source.refusal("binding-mismatch", `The file is not as it was bound: ${difference}`);
-  return binding;
+    key,
+    selection,
+    ignoreMac = false,
+  }: { readonly key: KeyObject; readonly selection: Selection; readonly ignoreMac?: boolean | undefined },
+): Opened {
+  const entries = entriesOf(file.documents, selection, { isEncrypted: true });
+  const leaves = openLeaves(entries.leaves, key, file.file);
+  const { mac, lastModified } = metadata;
+  if (!ignoreMac) assertMac(mac, macOf(leaves, metadata), { key, lastModified, file: file.file });
+  return { file, metadata, selection, leaves, comments: openComments(entries, key, file.store.name), key };
 }
 
 /**
- * The manifest in the clear: layout kept, without the `sops` block and the binding. The text is read again and compared
- * with what was opened: a comment or a blank in the wrong place must not become part of a value.
+ * What the key opens of the comments that the rule encrypts. One that it does not open stays as it is, as with SOPS: comments
+ * are not authenticated.
  */
-export function plainTextOf(
-  source: YamlSource,
-  leaves: readonly ClearLeaf[],
-  comments: readonly ClearComment[],
-): string {
-  const isBinding = ({ leaf }: ClearLeaf) => leaf.path.length === 3 && leaf.path[2] === bindingAnnotation;
-  const shown = leaves.filter((leaf) => !isBinding(leaf));
-  for (const plain of [false, true]) {
-    const edits = [...clearLeafEdits(source, shown, plain), ...removals(source)];
-    const text = applyEdits(source.text, [...edits, ...outside(clearCommentEdits(comments), edits)]);
-    const expected = outside(allComments(source), edits).length + shown.filter(({ type }) => type === "comment").length;
-    if (holds(text, shown, expected)) return text;
-  }
-  throw source.refusal(
-    "shape-invalid",
-    "The file cannot be put in the clear in its own layout without changing a value",
-  );
-}
-
-function allComments(source: YamlSource): Edit[] {
-  return commentsOf(source.text).map(({ offset, text }) => ({ start: offset, end: offset, text }));
-}
-
-/** True where the text has exactly these values, and as many comments. */
-function holds(text: string, leaves: readonly ClearLeaf[], comments: number): boolean {
-  const values = leaves.filter(({ type }) => type !== "comment");
-  try {
-    const source = parseYaml(text, { maxBytes: Number.MAX_SAFE_INTEGER });
-    const found = leavesOf(source);
-    if (found.length !== values.length || commentsOf(text).length !== comments) return false;
-    return values.every(({ leaf, type, bytes }, index) => {
-      const other = found[index];
-      if (other === undefined || JSON.stringify(other.path) !== JSON.stringify(leaf.path)) return false;
-      // A number is written as SOPS writes it, which may be another spelling of the same.
-      if (type !== "str") return true;
-      const value = clearValue(source, other);
-      return value.type === "str" && Buffer.from(value.bytes).equals(bytes);
-    });
-  } catch (error) {
-    if (error instanceof SealwardError) return false;
-    throw error;
-  }
-}
-
-/** A comment within what is replaced or removed goes with it. */
-function outside(comments: readonly Edit[], edits: readonly Edit[]): Edit[] {
-  const ordered = [...edits].sort((a, b) => a.start - b.start);
+function openComments(
+  { comments, leaves }: ReturnType<typeof entriesOf>,
+  key: KeyObject,
+  store: StoreName,
+): OpenedComment[] {
   let next = 0;
-  return comments.filter(({ start }) => {
-    while ((ordered[next]?.end ?? Number.POSITIVE_INFINITY) <= start) next += 1;
-    return (ordered[next]?.start ?? Number.POSITIVE_INFINITY) > start;
+  return comments.map((entry) => {
+    const closed = { entry, text: entry.text, enc: null, aad: entry.aad };
+    if (!entry.encrypted || !looksEncrypted(entry.text)) return closed;
+    const enc = entry.text.trimEnd();
+    const value = parseEncrypted(enc);
+    if (value?.type !== "comment") return closed;
+    while (next < leaves.length && (leaves[next]?.item.offset ?? 0) <= entry.item.offset) next++;
+    const around = [leaves[next]?.path ?? [], leaves[next - 1]?.path ?? []];
+    for (const aad of new Set([entry.aad, ...[entry.path, ...around].flatMap(containersOf)])) {
+      const bytes = aad.length > longestAad ? null : decryptValue(value, key, aad);
+      const text = bytes === null ? null : commentTextOf(bytes, store);
+      if (text !== null) return { entry, text, enc, aad };
+    }
+    return closed;
   });
 }
 
-function removals(source: YamlSource): Edit[] {
-  const edits: Edit[] = [];
-  const metadata = source.root.get("metadata");
-  const annotations = isMap(metadata) ? metadata.get("annotations") : undefined;
-  const binding = isMap(annotations) ? pairNamed(annotations as YAMLMap, bindingAnnotation) : undefined;
-  if (binding !== undefined) edits.push(removePair(source, annotations as YAMLMap, binding));
-  const sops = pairNamed(source.root, "sops");
-  if (sops !== undefined) {
-    const edit = removePair(source, source.root, sops);
-    const last = source.root.items.at(-1) === sops;
-    edits.push({ ...edit, end: last && source.root.flow !== true ? source.text.length : edit.end });
-  }
-  return edits;
+/** What no comment of a store can hold. In INI the lines above a key are one comment. */
+const lineBreaks: Readonly<Record<StoreName, RegExp>> = {
+  yaml: /[\r\n\u0085\u2028\u2029]/,
+  json: /[\r\n\u0085\u2028\u2029]/,
+  dotenv: /\n/,
+  ini: /(?!)/,
+  binary: /[\r\n\u0085\u2028\u2029]/,
+};
+
+/** Null where a store could not write it as one comment. */
+function commentTextOf(bytes: Uint8Array, store: StoreName): string | null {
+  const decoded = decodeUtf8(bytes);
+  // Where dotenv lines end in CR LF, SOPS counts the CR to the comment.
+  const text = store === "dotenv" && decoded !== null ? decoded.replace(/(?<!\r)\r+$/, "") : decoded;
+  return text === null || lineBreaks[store].test(text) ? null : text;
 }
 
-/** The text of the `sops` block, from its line on, with the places of what every write changes. */
-export function sopsBlockText(source: YamlSource): { readonly text: string; readonly start: number } {
-  const sops = pairNamed(source.root, "sops");
-  const start =
-    sops === undefined ? source.text.length : source.text.lastIndexOf("\n", rangeOf(sops.key as never)[0] - 1) + 1;
-  return { text: source.text.slice(start), start };
+/** Longer paths are tried for no comment but its own: each attempt hashes the whole path. */
+const longestAad = 1024;
+
+/** SOPS attaches a comment to the container of the key before or after it, or to one around those; GCM tells which. */
+function containersOf(path: readonly string[]): string[] {
+  return path.map((_, depth) => (depth === 0 ? ":" : aadOfPath(path.slice(0, depth))));
+}
+
+/** An opened file, for what does not ask who opened it. */
+export type Opened = Omit<OpenedFile, "openedBy">;
+
+/** The file in the clear, without its block: text with its layout kept, or the bytes of a binary file. @throws sops-unsupported */
+export function clearBytes(opened: Opened): Uint8Array {
+  const [only] = opened.leaves;
+  if (opened.file.store.name === "binary") return only?.bytes ?? new Uint8Array(0);
+  return Buffer.from(clearFile(opened).text);
+}
+
+/** The file in the clear, read again. Not for binary files. @throws sops-unsupported */
+export function clearFile<File extends StoreFile>(opened: Opened & { readonly file: File }): File {
+  const spellings = readSpellings(opened.metadata.raw, opened.key);
+  const attempts: [ReadonlyMap<string, string>, boolean][] = [
+    [spellings, false],
+    [none, true],
+  ];
+  if (spellings.size > 0) attempts.splice(1, 0, [none, false]);
+  for (const [known, plainest] of attempts) {
+    const file = reread(opened, clearText(opened, known, plainest));
+    if (file !== null) return file as File;
+  }
+  throw new SealwardError(
+    "sops-unsupported",
+    "The file cannot be put in the clear in its own layout without changing a value",
+    { file: opened.file.file },
+  );
+}
+
+const none: ReadonlyMap<string, string> = new Map();
+
+/** What {@link clearFile} gives, if it proves to hold the values: a proof that a caller may have in another way. */
+export function clearText(
+  opened: Opened,
+  spellings: ReadonlyMap<string, string> = none,
+  plainest: boolean = false,
+): string {
+  return opened.file.write(clearChanges(opened, spellings, plainest));
+}
+
+function clearChanges(
+  { leaves, comments }: Opened,
+  spellings: ReadonlyMap<string, string>,
+  plainest: boolean,
+): Changes {
+  const counter = new PathCounter();
+  const replaced = new Map<Leaf, Replacement>();
+  for (const { entry, type, bytes, enc } of leaves) {
+    const spelling = spellings.size === 0 ? undefined : spellings.get(counter.next(entry.path).name);
+    if (enc !== null) replaced.set(entry.item, { clear: { type, bytes }, spelling, plainest });
+  }
+  const commentItems = new Map<CommentItem, string>();
+  const commentLeaves = new Map<Leaf, string>();
+  for (const { entry, text, enc } of comments) {
+    if (entry.item.kind === "leaf") commentLeaves.set(entry.item, text);
+    else if (enc !== null) commentItems.set(entry.item, text);
+  }
+  return { leaves: replaced, comments: commentItems, commentLeaves, metadata: null };
+}
+
+/** The text, read again; null where it does not hold these values and comments and nothing else. */
+function reread({ file, leaves, comments, selection }: Opened, text: string): StoreFile | null {
+  try {
+    const again = file.store.load(Buffer.from(text), { maxBytes: Number.MAX_SAFE_INTEGER });
+    const found = entriesOf(again.documents, selection, { isEncrypted: false });
+    if (found.leaves.length !== leaves.length || found.comments.length !== comments.length) return null;
+    const isFlat = file.store.name === "dotenv" || file.store.name === "ini";
+    const same =
+      found.comments.every((comment, index) => comment.text === comments[index]?.text) &&
+      found.leaves.every(({ item, path }, index) => isSame(leaves[index], item, { path, isFlat }));
+    return same ? again : null;
+  } catch (problem) {
+    if (problem instanceof SealwardError) return null;
+    throw problem;
+  }
+}
+
+function isSame(
+  expected: OpenedLeaf | undefined,
+  { type, bytes }: Leaf,
+  { path, isFlat }: { readonly path: readonly string[]; readonly isFlat: boolean },
+): boolean {
+  if (expected === undefined || !Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).equals(expected.bytes))
+    return false;
+  // Flat stores know texts only; in JSON a number without a point may have been a float.
+  const sameType = type === expected.type || isFlat || isNumber(type, expected.type);
+  return (
+    sameType && path.length === expected.entry.path.length && path.every((key, at) => key === expected.entry.path[at])
+  );
+}
+
+function isNumber(...types: readonly string[]): boolean {
+  return types.every((type) => type === "int" || type === "float");
 }

@@ -1,119 +1,194 @@
-// Walks a SOPS YAML document: its leaves with their key paths, what the selection rule makes of each, and the MAC over
-// them. Rules: docs/format.md (SOPS 3.13). Knows neither recipients nor what a Secret is.
+// Walks the trees of a SOPS file: every value and comment with its path, what the selection rule makes of it, and the MAC.
+// Rules: docs/format.md (SOPS 3.13). Knows neither recipients nor syntax.
 import { createHash, type KeyObject } from "node:crypto";
-import type { Node, Scalar, YAMLMap } from "yaml";
-import { quoteName, SealwardError } from "./errors.ts";
+import { SealwardError } from "./errors.ts";
 import { floatBytes, resolveGoScalar } from "./go-scalar.ts";
-import { aadOfPath, decryptValue, encryptValue, parseEncrypted, type ValueType } from "./sops-value.ts";
-import { isAlias, isMap, isScalar, isSeq, type YamlSource } from "./yaml-source.ts";
+import type { Selection } from "./selection.ts";
+import { decryptValue, encryptValue, looksEncrypted, parseEncrypted, type ValueType } from "./sops-value.ts";
+import type { Clear, CommentItem, Leaf, ListValue, MapValue, Value } from "./store.ts";
 
-/** A scalar that is not null, in document order. */
-export interface Leaf {
+/** A value of the file, in document order. */
+export interface LeafEntry {
+  readonly item: Leaf;
   readonly path: readonly string[];
-  readonly node: Scalar;
-  /** How deep in lists and maps it stands decides nothing; that it is a list's element decides how a comment is written. */
-  readonly inList: boolean;
-  /** True inside `{…}` or `[…]`, where a plain ENC is not YAML. */
-  readonly inFlow: boolean;
+  /** Additional data: every map key from the root, raw, each with a colon after it. */
+  readonly aad: string;
+  readonly encrypted: boolean;
 }
 
-/** What a leaf is in the clear: the bytes that are encrypted and hashed. */
-export interface ClearLeaf {
-  readonly leaf: Leaf;
-  readonly type: ValueType;
-  readonly bytes: Uint8Array;
-  readonly wasEncrypted: boolean;
+/** A comment, or an encrypted comment that stands as a list's element, where SOPS puts it. */
+export interface CommentEntry {
+  readonly item: CommentItem | Leaf;
+  readonly text: string;
+  /** Path of the map or list that holds it. */
+  readonly path: readonly string[];
+  readonly aad: string;
+  readonly encrypted: boolean;
 }
 
-/** Decides by path whether a value is encrypted. */
-export type Selection = (path: readonly string[]) => boolean;
-
-/** The leaves of the document, the `sops` block left out. @throws sops-unsupported for anchors, aliases, odd tags and keys */
-export function leavesOf(source: YamlSource): Leaf[] {
-  const leaves: Leaf[] = [];
-  const visitMap = (map: YAMLMap, path: readonly string[], flow: boolean) => {
-    for (const { key, value } of map.items) {
-      const name = keyText(source, key);
-      if (path.length === 0 && name === "sops") continue;
-      visitNode(value as Node | null, { path: [...path, name], inList: false, inFlow: flow || map.flow === true });
-    }
-  };
-  const visitNode = (node: Node | null, at: Omit<Leaf, "node">): void => {
-    if (node === null) return;
-    if (isAlias(node) || ("anchor" in node && node.anchor !== undefined)) {
-      throw source.refusal("sops-unsupported", "Anchors and aliases are not supported here: write the value out", node);
-    }
-    if (isMap(node)) visitMap(node, at.path, at.inFlow);
-    else if (isSeq(node)) {
-      for (const item of node.items)
-        visitNode(item as Node | null, { path: at.path, inList: true, inFlow: at.inFlow || node.flow === true });
-    } else if (isScalar(node)) {
-      if (node.tag !== undefined && node.tag !== "tag:yaml.org,2002:str" && node.tag !== "!") {
-        throw source.refusal("sops-unsupported", "Tags other than !!str are not supported here", node);
-      }
-      if (!isNull(node)) leaves.push({ ...at, node });
-    }
-  };
-  visitMap(source.root, [], false);
-  return leaves;
+export interface Entries {
+  readonly leaves: readonly LeafEntry[];
+  readonly comments: readonly CommentEntry[];
 }
 
-function keyText(source: YamlSource, key: unknown): string {
-  if (!isScalar(key) || typeof key.value !== "string") throw source.refusal("sops-unsupported", "A key must be a text");
-  if (isPlain(key) && resolveGoScalar(key.value).type !== "str") {
-    throw source.refusal("sops-unsupported", `The key ${quoteName(key.value)} is not a text for SOPS: quote it`, key);
+/** Every entry of the documents, in order; only in an encrypted file is an element of a list a comment. */
+export function entriesOf(
+  documents: readonly MapValue[],
+  selection: Selection,
+  { isEncrypted }: { readonly isEncrypted: boolean },
+): Entries {
+  const walker = new Walker(selection, isEncrypted);
+  for (const document of documents) walker.map(document, { path: [], aad: "", matched: false });
+  return walker;
+}
+
+interface Context {
+  readonly path: readonly string[];
+  readonly aad: string;
+  /** True where a key above, or a comment that governs from above, matches the rule. */
+  readonly matched: boolean;
+}
+
+class Walker implements Entries {
+  readonly leaves: LeafEntry[] = [];
+  readonly comments: CommentEntry[] = [];
+  readonly #selection: Selection;
+  readonly #isEncrypted: boolean;
+
+  constructor(selection: Selection, isEncrypted: boolean) {
+    this.#selection = selection;
+    this.#isEncrypted = isEncrypted;
   }
-  return key.value;
+
+  map(map: MapValue, context: Context): void {
+    const active = new ActiveComments(this.#selection, context);
+    for (const item of map.items) {
+      if (item.kind === "comment") {
+        this.#comment(item, item.text, active, context);
+        continue;
+      }
+      const { matched } = active;
+      const keyMatches = this.#selection.asks === "key" && this.#selection.matches(item.key);
+      this.#value(item.value, {
+        path: [...context.path, item.key],
+        aad: `${context.aad}${item.key}:`,
+        matched: matched || keyMatches,
+      });
+      active.clear();
+    }
+  }
+
+  #value(value: Value, context: Context): void {
+    if (value.kind === "map") this.map(value, context);
+    else if (value.kind === "list") this.#list(value, context);
+    else if (value.kind === "leaf")
+      this.leaves.push({
+        item: value,
+        path: context.path,
+        aad: context.aad,
+        encrypted: this.#encrypts(context.matched),
+      });
+  }
+
+  #list(list: ListValue, context: Context): void {
+    const active = new ActiveComments(this.#selection, context);
+    for (const item of list.items) {
+      const sealed = this.#isEncrypted && item.kind === "leaf" ? commentText(item) : null;
+      if (item.kind === "comment") this.#comment(item, item.text, active, context);
+      else if (sealed !== null && item.kind === "leaf") this.#comment(item, sealed, active, context);
+      else {
+        this.#value(item, { ...context, matched: active.matched });
+        active.clear();
+      }
+    }
+  }
+
+  /** A comment that makes the rule encrypt stays in the clear itself; one that makes it spare spares itself, too. */
+  #comment(item: CommentItem | Leaf, text: string, active: ActiveComments, { path, aad }: Context): void {
+    const before = active.matched;
+    active.add(text);
+    const matched = this.#selection.encryptsMatches ? before : active.matched;
+    this.comments.push({ item, text, path, aad: aad === "" ? ":" : aad, encrypted: this.#encrypts(matched) });
+  }
+
+  #encrypts(matched: boolean): boolean {
+    return matched === this.#selection.encryptsMatches;
+  }
 }
 
-function isPlain(node: Scalar): boolean {
-  return node.type === "PLAIN" && node.tag === undefined;
+/** The comments since the last value of one map or list: they govern what comes next, and everything in it. */
+class ActiveComments {
+  readonly #selection: Selection;
+  readonly #above: boolean;
+  #here = false;
+
+  constructor(selection: Selection, { matched }: Context) {
+    this.#selection = selection;
+    this.#above = matched;
+  }
+
+  get matched(): boolean {
+    return this.#above || this.#here;
+  }
+
+  add(text: string): void {
+    if (this.#selection.asks === "comment") this.#here ||= this.#selection.matches(text);
+  }
+
+  clear(): void {
+    this.#here = false;
+  }
 }
 
-function isNull(node: Scalar): boolean {
-  return isPlain(node) && resolveGoScalar(String(node.value)).type === "null";
+/** The ENC of a comment that SOPS wrote as an element of a list, or null. */
+function commentText({ type, bytes }: Leaf): string | null {
+  if (type !== "str" || bytes.length < 20) return null;
+  const text = textOf(bytes);
+  return looksEncrypted(text) && parseEncrypted(text)?.type === "comment" ? text : null;
 }
 
-/** The value of a leaf that stands in the clear, typed as SOPS types it. */
-export function clearValue(source: YamlSource, leaf: Leaf): { readonly type: ValueType; readonly bytes: Uint8Array } {
-  const text = String(leaf.node.value);
-  if (!isPlain(leaf.node)) return { type: "str", bytes: Buffer.from(text) };
-  const value = resolveGoScalar(text);
-  if (value.type === "unsupported")
-    throw source.refusal("sops-unsupported", "An integer above 9223372036854775807 is not supported", leaf.node);
-  if (value.type === "null" || value.type === "merge") return { type: "str", bytes: Buffer.from(text) };
-  return { type: value.type, bytes: Buffer.from(value.bytes) };
+/** A value in the clear. */
+export interface OpenedLeaf extends Clear {
+  readonly entry: LeafEntry;
+  /** Its ENC text, where it was encrypted. */
+  readonly enc: string | null;
 }
 
 /**
- * Opens every leaf. Values that the selection encrypts must be ENC texts (or empty); the others are taken as they stand
+ * Opens every value. Those that the selection encrypts must be ENC texts (or empty); the others are taken as they stand
  * even if they look like one.
  * @throws not-authentic for every failure once the key is involved, with no hint at which value or why
  */
-export function openLeaves(
-  source: YamlSource,
-  leaves: readonly Leaf[],
-  options: { readonly key: KeyObject; readonly selected: Selection },
-): ClearLeaf[] {
-  return leaves.map((leaf) => {
-    if (!options.selected(leaf.path)) return { leaf, ...clearValue(source, leaf), wasEncrypted: false };
-    const text = String(leaf.node.value);
-    if (text === "") return { leaf, type: "str", bytes: new Uint8Array(0), wasEncrypted: false };
-    const encrypted = parseEncrypted(text);
-    const bytes = encrypted === null ? null : decryptValue(encrypted, options.key, aadOfPath(leaf.path));
-    const canonical = encrypted === null || bytes === null ? null : canonicalBytes(encrypted.type, bytes, leaf);
-    if (encrypted === null || canonical === null) throw notAuthentic(source.file);
-    return { leaf, type: encrypted.type, bytes: canonical, wasEncrypted: true };
+export function openLeaves(leaves: readonly LeafEntry[], key: KeyObject, file: string | undefined): OpenedLeaf[] {
+  return leaves.map((entry) => {
+    const { type, bytes } = entry.item;
+    if (!entry.encrypted) return { entry, type, bytes, enc: null };
+    if (type !== "str") throw notAuthentic(file);
+    if (bytes.length === 0) return { entry, type, bytes, enc: null };
+    const enc = textOf(bytes);
+    const encrypted = parseEncrypted(enc);
+    if (encrypted === null || encrypted.type === "comment") throw notAuthentic(file);
+    const plain = decryptValue(encrypted, key, entry.aad);
+    const canonical = plain === null ? null : canonicalBytes(encrypted.type, plain);
+    if (canonical === null) throw notAuthentic(file);
+    return { entry, type: encrypted.type, bytes: canonical, enc };
   });
 }
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+/** Longer than any number in the form in which SOPS writes it (a float has up to 326 digits). */
+const longestScalar = 400;
 
 /**
  * The plaintext as SOPS writes and hashes it, or null where it is none of its type: the type stands outside the GCM, and
  * a text called a number would be written back as another text.
  */
-function canonicalBytes(type: ValueType, bytes: Uint8Array, leaf: Leaf): Uint8Array | null {
+function canonicalBytes(type: Exclude<ValueType, "comment">, bytes: Uint8Array): Uint8Array | null {
   if (type === "str") return bytes;
-  if (type === "comment") return leaf.inList ? bytes : null;
+  if (bytes.length > longestScalar) return null;
   const text = Buffer.from(bytes).toString("latin1");
   if (type === "int") return /^[-+]?[0-9]+$/.test(text) ? Buffer.from(BigInt(text.replace("+", "")).toString()) : null;
   if (type === "bool") {
@@ -140,22 +215,18 @@ export function notAuthentic(file: string | undefined): SealwardError {
 /** SHA-256("sops"): what `mac_only_encrypted` primes the hash with. */
 const onlyEncryptedPrefix = Buffer.from("8a3fd2ad54ce66527b1034f3d147be0b0b975b3bf44f72c6fdadec8176f27d69", "hex");
 
-/** The MAC's plaintext: upper-case hex SHA-512 over the bytes of all leaves in document order; comments are never part. */
+/** The MAC's plaintext: upper-case hex SHA-512 over the bytes of all values in document order; comments are never part. */
 export function macOf(
-  leaves: readonly ClearLeaf[],
-  options: { readonly onlyEncrypted: boolean; readonly selected: Selection },
+  leaves: readonly { readonly entry: LeafEntry; readonly bytes: Uint8Array }[],
+  { onlyEncrypted }: { readonly onlyEncrypted: boolean },
 ): string {
   const hash = createHash("sha512");
-  if (options.onlyEncrypted) hash.update(onlyEncryptedPrefix);
-  for (const { leaf, type, bytes } of leaves) {
-    if (type === "comment") continue;
-    if (options.onlyEncrypted && !options.selected(leaf.path)) continue;
-    hash.update(bytes);
-  }
+  if (onlyEncrypted) hash.update(onlyEncryptedPrefix);
+  for (const { entry, bytes } of leaves) if (!onlyEncrypted || entry.encrypted) hash.update(bytes);
   return hash.digest("hex").toUpperCase();
 }
 
-/** The ENC text of a MAC; `lastModified` in the form of {@link canonicalTime}. */
+/** The ENC text of a MAC; `lastModified` in the form of `canonicalTime`. */
 export function sealMac(mac: string, key: KeyObject, lastModified: string): string {
   return encryptValue(Buffer.from(mac), { key, aad: lastModified, type: "str" });
 }

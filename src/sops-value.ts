@@ -48,11 +48,29 @@ export interface EncryptOptions {
   /** Authenticated with the value: the key path, each component followed by `:`; for the MAC, `lastmodified`. */
   readonly aad: string;
   readonly type: ValueType;
+  /** Where many values are encrypted: random bytes are drawn for several at once. */
+  readonly ivs?: IvSource | undefined;
+}
+
+/** Fresh random IVs, each given out once. */
+export class IvSource {
+  #pool: Uint8Array = new Uint8Array(0);
+  #at = 0;
+
+  next(): Uint8Array {
+    if (this.#at >= this.#pool.length) {
+      this.#pool = randomBytes(64 * ivLength);
+      this.#at = 0;
+    }
+    const iv = this.#pool.subarray(this.#at, this.#at + ivLength);
+    this.#at += ivLength;
+    return iv;
+  }
 }
 
 /** The ENC text of a non-empty plaintext, under a fresh random IV. */
-export function encryptValue(plaintext: Uint8Array, { key, aad, type }: EncryptOptions): string {
-  const iv = randomBytes(ivLength);
+export function encryptValue(plaintext: Uint8Array, { key, aad, type, ivs }: EncryptOptions): string {
+  const iv = ivs?.next() ?? randomBytes(ivLength);
   const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: tagLength });
   cipher.setAAD(Buffer.from(aad, "utf8"));
   const data = Buffer.concat([cipher.update(plaintext), cipher.final()]);

@@ -165,7 +165,8 @@ export interface TextStyle {
 }
 
 /** Texts that need no quotes in block context, whoever reads them. */
-const safePlain = /^[A-Za-z0-9_/.+][A-Za-z0-9_/.@%+=~^$:-]*(?: [A-Za-z0-9_/.@%+=~^$:-]+)*$/;
+const safePlain =
+  /^[A-Za-z0-9_/.+^$()<;\\\u00a1-\u2027\u202a-\ud7ff](?:[ !-~\u00a0-\u2027\u202a-\ufefe\uff00-\ufffd]*[!-~\u00a1-\u2027\u202a-\ufefe\uff00-\ufffd])?$/;
 const safeFlow = /^[A-Za-z_][A-Za-z0-9_/.-]*$/;
 const printable = /^[\t\n\u0020-\u007e\u00a0-\u2027\u202a-\ufefe\uff00-\ufffd]*$/;
 
@@ -175,7 +176,7 @@ export function formatText(value: string, { style, inFlow, indent, step = 2, new
   if (style === "QUOTE_SINGLE" && singleLine) return `'${value.replaceAll("'", "''")}'`;
   if (style === "QUOTE_DOUBLE") return quoted(value);
   const plain = inFlow ? safeFlow : safePlain;
-  if (plain.test(value) && !/:(?: |$)/.test(value) && !isAmbiguousString(value)) return value;
+  if (plain.test(value) && !/:(?: |$)| #/.test(value) && !isAmbiguousString(value)) return value;
   if (!inFlow && !lineGoesOn && isLiteral(value)) {
     const lines = value.replace(/\n$/, "").split("\n");
     const pad = " ".repeat(indent + step);

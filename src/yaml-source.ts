@@ -6,6 +6,8 @@ import {
   isAlias,
   isCollection,
   isMap,
+  isNode,
+  isPair,
   isScalar,
   isSeq,
   LineCounter,
@@ -14,14 +16,16 @@ import {
   Parser,
   type Scalar,
   visit,
-  type YAMLMap,
+  YAMLMap,
 } from "yaml";
+import { readBlockStyle } from "./block-style.ts";
 import { type ErrorCode, type Place, quoteName, SealwardError } from "./errors.ts";
+import type { AttachedComment } from "./yaml-comments.ts";
 
 /** A sealed file must fit into one object of the API server (1.5 MiB with everything around it). */
 export const maxDocumentBytes: number = 1024 * 1024;
-/** Any other SOPS file; the limit Flux has. */
-export const maxSopsFileBytes: number = 5 * 1024 * 1024;
+/** Any other SOPS file. SOPS has no limit, Flux one of 5 MiB; this one keeps what it costs to read within reason. */
+export const maxSopsFileBytes: number = 64 * 1024 * 1024;
 /** Far below where the parser's recursion ends, far above what a manifest needs. */
 const maxDepth = 100;
 
@@ -34,6 +38,8 @@ const foreignFold = /\\\r?\n[ \t]*\r?\n/;
 /** A quote that ends the token without closing the text: the parser stops at a line that is not indented enough. */
 const escapedEnd = /(?<!\\)(?:\\\\)*\\"$/;
 const doubledEnd = /(?<!')(?:'')+$/;
+/** A line of a plain text that Go's YAML takes for the next element or key, where a comment before it is indented less. */
+const markInside = /\n[ \t]*[-?](?:[ \t\r\n]|$)/;
 /** Block text that it refuses: a tab before the first character. */
 const tabIndent = /^[^\n]*\n(?: *\r?\n)* *\t/;
 /** And that it reads in its own way where the last lines are spaces: with a digit for the indentation. */
@@ -44,18 +50,47 @@ export class YamlSource {
   readonly text: string;
   readonly file: string | undefined;
   readonly root: YAMLMap;
-  readonly #lines: LineCounter;
+  /** The part of the text that is this document's, comments included: up to the next one's marker, or to the end. */
+  readonly start: number;
+  readonly end: number;
+  /** Where more lines of the document can stand: before the marker that ends it. */
+  readonly contentEnd: number;
+  /** The comments and where they belong, where reading has found out; else yaml-comments.ts does. */
+  readonly comments: readonly AttachedComment[] | undefined;
+  readonly #lines: LineCounter | undefined;
+  #newline: "\n" | "\r\n" | undefined;
 
-  constructor(text: string, file: string | undefined, root: YAMLMap, lines: LineCounter) {
+  constructor(
+    text: string,
+    {
+      file,
+      root,
+      lines,
+      comments,
+      start = 0,
+      isLast = true,
+    }: {
+      readonly file: string | undefined;
+      readonly root: YAMLMap;
+      readonly lines?: LineCounter | undefined;
+      readonly comments?: readonly AttachedComment[];
+      readonly start?: number;
+      readonly isLast?: boolean;
+    },
+  ) {
     this.text = text;
     this.file = file;
     this.root = root;
+    this.start = start;
+    this.contentEnd = endOfDocument(text, root.range?.[2] ?? start);
+    this.end = isLast ? text.length : this.contentEnd;
+    this.comments = comments;
     this.#lines = lines;
   }
 
   /** Line and column (both from 1) of an offset. */
   placeOf(offset: number): Place {
-    return placeOf(this.#lines, offset, this.file);
+    return placeOf(this.#lines ?? linesOf(this.text), offset, this.file);
   }
 
   /** A refusal that points at a node (or at the whole file). */
@@ -71,7 +106,8 @@ export class YamlSource {
 
   /** The line ending that the file uses. */
   get newline(): "\n" | "\r\n" {
-    return this.text.includes("\r\n") ? "\r\n" : "\n";
+    this.#newline ??= this.text.includes("\r\n") ? "\r\n" : "\n";
+    return this.#newline;
   }
 }
 
@@ -97,8 +133,24 @@ export function parseYaml(
   return first;
 }
 
+/** The offset of the line with the next `---` or `...`, or of the end of the text. */
+function endOfDocument(text: string, from: number): number {
+  let at = from === 0 || text[from - 1] === "\n" ? from : text.indexOf("\n", from) + 1 || text.length;
+  while (at < text.length && !/^(?:---|\.\.\.)(?:\s|$)/.test(text.slice(at, at + 4)))
+    at = text.indexOf("\n", at) + 1 || text.length;
+  return at;
+}
+
 /** Parses every document of a stream; documents without content are left out. Same refusals as {@link parseYaml}, but for the number. */
 export function parseYamlStream(
+  text: string,
+  options: { readonly file?: string | undefined; readonly maxBytes: number },
+): YamlSource[] {
+  return parseYamlDocuments(text, options).filter(({ root }) => root.range?.[0] !== root.range?.[1]);
+}
+
+/** The same, but documents without content stand in it as empty maps. @throws not-yaml too where there is no document at all */
+export function parseYamlDocuments(
   text: string,
   options: { readonly file?: string | undefined; readonly maxBytes: number },
 ): YamlSource[] {
@@ -114,6 +166,8 @@ export function parseYamlStream(
       column: 1,
     });
   }
+  const quick = readBlockStyle(text);
+  if (quick !== null) return [new YamlSource(text, { file, ...quick })];
   assertParsable(text, file);
   const lines = new LineCounter();
   const documents = parse(text, lines, file);
@@ -125,13 +179,21 @@ export function parseYamlStream(
       placeOf(lines, control.index, file),
     );
   const sources: YamlSource[] = [];
-  for (const document of documents) {
-    const [problem] = [...document.errors, ...document.warnings];
+  for (const [index, document] of documents.entries()) {
+    const start = sources.at(-1)?.end ?? 0;
+    const isLast = index === documents.length - 1;
+    // A tag that is not known says nothing about the text; what it means is for the readers of the nodes.
+    const [problem] = [...document.errors, ...document.warnings].filter(({ code }) => code !== "TAG_RESOLVE_FAILED");
     if (problem?.code === "RESOURCE_EXHAUSTION") throw tooDeep(file);
     if (problem !== undefined)
       throw notYaml(problem.code.toLowerCase().replaceAll("_", " "), placeOf(lines, problem.pos[0], file));
     const { contents } = document;
-    if (contents === null || (isScalar(contents) && contents.source === "")) continue;
+    if (contents === null || (isScalar(contents) && isNothing(contents))) {
+      sources.push(
+        new YamlSource(text, { file, root: emptyMap(startOfContent(text, document.range)), lines, start, isLast }),
+      );
+      continue;
+    }
     if (!isMap(contents)) {
       throw new SealwardError(
         "not-yaml",
@@ -139,11 +201,35 @@ export function parseYamlStream(
         placeOf(lines, contents.range?.[0] ?? 0, file),
       );
     }
-    const source = new YamlSource(text, file, contents, lines);
+    const source = new YamlSource(text, {
+      file,
+      root: contents as YAMLMap,
+      lines,
+      start,
+      isLast,
+    });
     assertUnambiguous(source, document);
     sources.push(source);
   }
   return sources;
+}
+
+function isNothing({ source, tag, anchor }: Scalar): boolean {
+  return source === "" && tag === undefined && anchor === undefined;
+}
+
+/** The root of a document that has none: nothing long, at the place where it would stand. */
+function emptyMap(at: number): YAMLMap {
+  const map = new YAMLMap();
+  map.range = [at, at, at];
+  return map;
+}
+
+/** Behind the document's marker. */
+function startOfContent(text: string, [at]: Document.Parsed["range"]): number {
+  if (!text.startsWith("---", at)) return at;
+  const next = text.indexOf("\n", at);
+  return next < 0 ? text.length : next + 1;
 }
 
 /** Brackets that this many others enclose, or list and key marks in one row, are no manifest. */
@@ -174,6 +260,7 @@ function parse(text: string, lines: LineCounter, file: string | undefined): Docu
   // uniqueKeys is quadratic in yaml 2.9 and checked below instead; the failsafe schema leaves typing to us.
   const composer = new Composer({
     schema: "failsafe",
+    resolveKnownTags: false,
     uniqueKeys: false,
     prettyErrors: false,
     keepSourceTokens: true,
@@ -242,8 +329,10 @@ export function pairNamed(map: YAMLMap, name: string): Pair | undefined {
 
 /** What in the spelling of a scalar is not the same for Go's readers, or null. */
 function foreignSpelling(source: YamlSource, { range, type }: Scalar): string | null {
-  if (!range || type === "PLAIN") return null;
+  if (!range) return null;
   const written = source.text.slice(range[0], range[1]);
+  if (type === "PLAIN")
+    return markInside.test(written) ? "a line that begins with a dash or question mark in a text" : null;
   if (type === "QUOTE_SINGLE") return doubledEnd.test(written.slice(1)) ? "a quote that is not closed" : null;
   if (type === "QUOTE_DOUBLE") {
     if (escapedEnd.test(written)) return "a quote that is not closed";
@@ -269,32 +358,16 @@ function placeOf(lines: LineCounter, offset: number, file: string | undefined): 
   return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
 }
 
-/** A comment as it stands in the text: `offset` is that of its `#`. */
-export interface CommentToken {
-  readonly offset: number;
-  readonly text: string;
-}
-
-/** Every comment of the text, in order. The node tree keeps comments without their places; the token tree has them. */
-export function commentsOf(text: string): CommentToken[] {
-  if (!text.includes("#")) return [];
-  const found: CommentToken[] = [];
-  const pending: unknown[] = [...new Parser().parse(text)];
-  while (pending.length > 0) {
-    const token = pending.pop();
-    // One by one: spread over arguments, a list of 100,000 comments overflows the stack.
-    if (Array.isArray(token)) for (const part of token) pending.push(part);
-    else if (isComment(token)) found.push({ offset: token.offset, text: token.source.slice(1) });
-    else if (typeof token === "object" && token !== null)
-      pending.push(...Object.values(token).filter((part) => typeof part === "object"));
+/** The lines as the parser counts them. */
+function linesOf(text: string): LineCounter {
+  const lines = new LineCounter();
+  for (let start = 0; start >= 0; ) {
+    lines.addNewLine(start);
+    const end = text.indexOf("\n", start);
+    start = end < 0 ? -1 : end + 1;
   }
-  return found.sort((a, b) => a.offset - b.offset);
+  return lines;
 }
 
-function isComment(
-  token: unknown,
-): token is { readonly type: "comment"; readonly offset: number; readonly source: string } {
-  return typeof token === "object" && token !== null && "type" in token && token.type === "comment";
-}
-
-export { isAlias, isMap, isScalar, isSeq };
+export { type CommentToken, commentsOf } from "./yaml-lexemes.ts";
+export { isAlias, isCollection, isMap, isNode, isPair, isScalar, isSeq };

@@ -1,0 +1,105 @@
+// The gate for SOPS files that are no Secrets (Helm values, dotenv, ini, binary): environment by path, recipients, MAC. They
+// carry no binding, so what confirms them is the place they lie in, who can open them, and nothing else.
+import type { AgeIdentity } from "./age-keys.ts";
+import { noIdentity } from "./data-key.ts";
+import type { EnvironmentPolicy } from "./environment.ts";
+import { SealwardError } from "./errors.ts";
+import { assertRecipients, checkRecipients, isListed, type Notice } from "./recipients.ts";
+import type { Selection } from "./selection.ts";
+import { type OpenSopsOptions, outputOf, type SopsSource, sealSops } from "./sops-document.ts";
+import { metadataOf, openFile } from "./sops-file.ts";
+import type { SealedFile } from "./sops-seal.ts";
+import { entriesOf } from "./sops-tree.ts";
+import type { StoreFile } from "./store.ts";
+import { storeNamed } from "./stores.ts";
+
+/** The keyless steps. The environment is the one that the path, and whatever else speaks, has decided on. */
+export function checkPlain(
+  { bytes, store, file }: SopsSource,
+  environment: EnvironmentPolicy,
+): { readonly notices: readonly Notice[] } {
+  return { notices: keyless(storeNamed(store).load(bytes, { file }), environment) };
+}
+
+function keyless(file: StoreFile, environment: EnvironmentPolicy): readonly Notice[] {
+  assertNoSecret(valuesOf(file.documents), file);
+  const metadata = metadataOf(file);
+  const place = file.metadataOffset < 0 ? { file: file.file } : file.placeOf(file.metadataOffset);
+  const refuse = (code: Notice["code"], message: string) => new SealwardError(code, message, place);
+  assertRecipients(metadata, refuse);
+  return checkRecipients(metadata, environment, refuse);
+}
+
+/** All steps. @throws the first refusal, and decrypts nothing after it */
+export async function openPlain(
+  source: SopsSource,
+  environment: EnvironmentPolicy,
+  options: Omit<OpenSopsOptions, "ignoreMac">,
+): Promise<{ readonly bytes: Uint8Array; readonly notices: readonly Notice[] }> {
+  const file = storeNamed(source.store).load(source.bytes, { file: source.file });
+  const notices = keyless(file, environment);
+  const identities = ownIdentities(options.identities, environment);
+  if (identities.length === 0)
+    throw noIdentity(options.identities.length, {
+      age: metadataOf(file).age,
+      environment: environment.name,
+      file: source.file,
+    });
+  const opened = await openFile(file, { identities, namedOnly: true });
+  // A file of which everything is encrypted shows only now what it is.
+  assertNoSecret(
+    opened.leaves.map(({ entry, bytes }) => ({ path: entry.path, bytes })),
+    file,
+  );
+  return { bytes: outputOf(opened, source, options), notices };
+}
+
+/**
+ * Seals a file that is no Secret for an environment's recipients.
+ * @throws unbound for a Secret, and what sealSops throws
+ */
+export async function sealPlain(
+  source: SopsSource,
+  { ageRecipients }: EnvironmentPolicy,
+  options: Omit<Parameters<typeof sealSops>[1], "recipients">,
+): Promise<SealedFile> {
+  const file = storeNamed(source.store).load(source.bytes, { file: source.file });
+  assertNoSecret(valuesOf(file.documents), file);
+  return sealSops(source, { ...options, recipients: { groups: [ageRecipients] } });
+}
+
+interface Value {
+  readonly path: readonly string[];
+  readonly bytes: Uint8Array;
+}
+
+function valuesOf(documents: StoreFile["documents"]): Value[] {
+  const { leaves } = entriesOf(documents, nothing, { isEncrypted: false });
+  return leaves.map(({ path, item }) => ({ path, bytes: item.bytes }));
+}
+
+const nothing: Selection = { asks: "key", matches: () => false, encryptsMatches: true };
+
+/** Under a seal.yaml a Secret opens by its binding only: none passes for a file of another kind. @throws unbound */
+function assertNoSecret(values: readonly Value[], file: StoreFile): void {
+  const isSecret = values.some(
+    ({ path, bytes }) =>
+      path.at(-1) === "kind" &&
+      (path.length === 1 || path[0] === "items") &&
+      Buffer.from(bytes).toString("latin1") === "Secret",
+  );
+  if (isSecret)
+    throw new SealwardError(
+      "unbound",
+      "The file holds a Secret that is not sealed as one: under a seal.yaml a Secret is a file of its own, with a binding",
+      { file: file.file },
+    );
+}
+
+/** Identities of other environments open nothing here, whatever an entry is called. */
+export function ownIdentities(
+  identities: readonly AgeIdentity[],
+  environment: EnvironmentPolicy,
+): readonly AgeIdentity[] {
+  return identities.filter(({ recipient }) => isListed(environment, recipient));
+}

@@ -1,0 +1,68 @@
+// Who can open a file, held against the environment it belongs to: the third step of the gate, for sealed Secrets and for
+// every other SOPS file. Needs no key.
+import { isWrappedForOne, stanzaKinds } from "./age.ts";
+import { includesRecipient, isSameRecipient } from "./age-keys.ts";
+import { printableId } from "./data-key.ts";
+import type { EnvironmentPolicy } from "./environment.ts";
+import { type ErrorCode, quoteName, type SealwardError } from "./errors.ts";
+import { type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
+
+/** Something that does not stop an opening but that someone should know. */
+export interface Notice {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** A refusal that points at the block. */
+export type RefuseAs = (code: ErrorCode, message: string) => SealwardError;
+
+/** What makes a block's list of recipients unreadable, whatever the environment. @throws recipient-foreign, sops-metadata-invalid */
+export function assertRecipients(metadata: SopsMetadata, refuse: RefuseAs): void {
+  const unknown = unknownCollection(metadata.raw);
+  if (unknown !== undefined)
+    throw refuse(
+      "recipient-foreign",
+      `The sops block has entries under ${quoteName(unknown)}, a kind of recipient that no environment can list`,
+    );
+  const ids = metadata.groups.flatMap(({ recipients }, group) =>
+    recipients.map(({ kind, id }) => `${group} ${kind} ${id}`),
+  );
+  if (new Set(ids).size < ids.length) throw refuse("sops-metadata-invalid", "The sops block lists a recipient twice");
+}
+
+/**
+ * Nobody outside the environment can open the file; who inside cannot is told.
+ * @throws recipient-foreign, sops-metadata-invalid; recipient-missing where the environment is strict about it
+ */
+export function checkRecipients(metadata: SopsMetadata, policy: EnvironmentPolicy, refuse: RefuseAs): Notice[] {
+  const foreign = metadata.recipients.find(({ kind, id }) => kind !== "age" || !isListed(policy, id));
+  if (foreign !== undefined) {
+    throw refuse(
+      "recipient-foreign",
+      `The file can be opened by the ${foreign.kind} recipient ${printableId(foreign.id)}, which is none of ${policy.name}`,
+    );
+  }
+  for (const { recipient, enc } of metadata.age) {
+    const kinds = stanzaKinds(enc);
+    if (kinds === null) throw refuse("sops-metadata-invalid", `The entry of ${printableId(recipient)} is no age file`);
+    if (isWrappedForOne(enc, recipient)) continue;
+    const whom = kinds.length === 1 ? "a key of another kind" : `${kinds.length} keys, one is allowed`;
+    throw refuse(
+      "recipient-foreign",
+      `The entry of ${printableId(recipient)} is wrapped for ${whom}: somebody else can open it`,
+    );
+  }
+  if (metadata.age.length === 0) throw refuse("sops-metadata-invalid", "The sops block lists no recipient");
+  const missing = policy.ageRecipients.filter(
+    (recipient) => !metadata.age.some((entry) => isSameRecipient(entry.recipient, recipient)),
+  );
+  if (missing.length === 0) return [];
+  const message = `The file cannot be opened by ${missing.map(printableId).join(", ")}, which ${policy.name} lists`;
+  if (policy.strictRecipients) throw refuse("recipient-missing", message);
+  return [{ code: "recipient-missing", message }];
+}
+
+/** Whether the environment lists this recipient. */
+export function isListed({ ageRecipients }: EnvironmentPolicy, recipient: string): boolean {
+  return includesRecipient(ageRecipients, recipient);
+}
