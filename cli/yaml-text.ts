@@ -27,6 +27,36 @@ environments:
 ${blocks.join("\n")}`;
 }
 
+/** What `seal init --from-sops` found; remarks are single lines without anything that acts on a terminal. */
+export interface ImportedYaml {
+  readonly from: string;
+  readonly recovery: string | undefined;
+  readonly environments: readonly {
+    readonly name: string;
+    readonly recipients: readonly string[];
+    readonly paths: readonly string[];
+    readonly namespaces: readonly string[];
+    readonly remarks: readonly string[];
+  }[];
+  readonly dropped: readonly string[];
+}
+
+/** seal.yaml as `seal init --from-sops` writes it. */
+export function importedSealYaml({ from, recovery, environments, dropped }: ImportedYaml): string {
+  const blocks = environments.map(
+    ({ name, recipients, paths, namespaces, remarks }) => `  ${yamlText(name)}:
+${remarks.map((remark) => `    # ${remark}\n`).join("")}    recipients:
+      age:${list(recipients, 8)}
+${paths.length === 0 ? "" : `    paths:${list(paths, 6)}\n`}${namespaces.length === 0 ? "" : `    namespaces:${list(namespaces, 6)}\n`}    scope: strict # a file opens under its own namespace and name only
+`,
+  );
+  return `# Which secrets belong to which environment, and who can open them. Taken over from ${JSON.stringify(from)}.
+version: 1
+
+${recovery === undefined ? "" : `# Can open every environment when all else is lost. Its identity is kept offline.\nrecovery:\n  age: [${yamlText(recovery)}]\n\n`}environments:
+${blocks.join("\n")}${dropped.length === 0 ? "" : `\n${dropped.map((remark) => `# ${remark}\n`).join("")}`}`;
+}
+
 /** The Environment resource that governs `namespaces`. */
 export function environmentManifest(policy: EnvironmentPolicy, namespaces: readonly string[]): string {
   return `apiVersion: sealward.dev/v1alpha1
@@ -72,7 +102,7 @@ const list = (texts: readonly string[], indent: number): string =>
   texts.map((text) => `\n${" ".repeat(indent)}- ${yamlText(text)}`).join("");
 
 /** JSON strings are YAML strings; quotes only where a reader might see a number, a boolean or null. */
-function yamlText(text: string): string {
+export function yamlText(text: string): string {
   const isPlain = /^[a-z][a-z0-9-]*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null)$/.test(text);
   return isPlain ? text : JSON.stringify(text);
 }

@@ -18,18 +18,11 @@ export interface InitOptions {
   readonly keysDir?: string;
 }
 
-const ignored = ["*.plain.yaml", "*.agekey"];
+export const ignored: readonly string[] = ["*.plain.yaml", "*.agekey"];
 
 export async function init(io: Io, options: InitOptions): Promise<void> {
   const folder = await io.fs.realPath(io.cwd);
-  const above = await findSettings(io, null);
-  if (above !== null) {
-    const message = `Cannot write seal.yaml: ${shown(io, join(above.folder, "seal.yaml"))} governs this folder already`;
-    throw new HintedError("file-exists", message, {
-      hint: "add environments to that file by hand; a seal.yaml of its own for a subfolder is listed there under `nested`",
-      file: above.config.file,
-    });
-  }
+  await assertUngoverned(io);
   const names = options.env ?? ["staging", "prod"];
   if (names.includes("recovery")) {
     throw new UsageError(
@@ -78,8 +71,20 @@ export async function init(io: Io, options: InitOptions): Promise<void> {
   await tell(io, { keys, isUsual: keys === keysFolder(io, folder) }, { names, namespaces }, newFiles);
 }
 
+/** Throws `file-exists` where a seal.yaml governs the working folder. */
+export async function assertUngoverned(io: Io): Promise<void> {
+  const above = await findSettings(io, null);
+  if (above !== null) {
+    const message = `Cannot write seal.yaml: ${shown(io, join(above.folder, "seal.yaml"))} governs this folder already`;
+    throw new HintedError("file-exists", message, {
+      hint: "add environments to that file by hand; a seal.yaml of its own for a subfolder is listed there under `nested`",
+      file: above.config.file,
+    });
+  }
+}
+
 /** Says which flag a recipient came with, never its text: it might be an identity by mistake. */
-function assertRecipients(given: readonly (readonly [flag: string, texts: readonly string[]])[]): void {
+export function assertRecipients(given: readonly (readonly [flag: string, texts: readonly string[]])[]): void {
   for (const [flag, texts] of given) {
     for (const text of texts) {
       try {
@@ -93,7 +98,11 @@ function assertRecipients(given: readonly (readonly [flag: string, texts: readon
 }
 
 /** NAME=VALUE options by environment. What was typed is not repeated: it might be an identity by mistake. */
-function pairs(flag: string, given: readonly string[] | undefined, names: readonly string[]): Map<string, string[]> {
+export function pairs(
+  flag: string,
+  given: readonly string[] | undefined,
+  names: readonly string[],
+): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const pair of given ?? []) {
     const [name = "", value = ""] = pair.split("=", 2);
@@ -109,7 +118,7 @@ function pairs(flag: string, given: readonly string[] | undefined, names: readon
 }
 
 /** The library's own reading is the check of names and namespaces; what it refuses came from the flags. */
-function assertValid(text: string): void {
+export function assertValid(text: string): void {
   try {
     parseConfig(text, "seal.yaml");
   } catch (problem) {
@@ -158,14 +167,14 @@ async function assertNoneThere(io: Io, keys: string, newFiles: ReadonlyMap<strin
 /** Undefined where the file holds no identity that can be read. */
 async function recipientIn(io: Io, file: string): Promise<string | undefined> {
   try {
-    return parseAgeIdentities(await readText(io, file), file)[0]?.recipient;
+    return (await parseAgeIdentities(await readText(io, file), file))[0]?.recipient;
   } catch (problem) {
     if (problem instanceof SealwardError) return undefined;
     throw problem;
   }
 }
 
-async function addIgnoredNames(io: Io, file: string): Promise<void> {
+export async function addIgnoredNames(io: Io, file: string): Promise<void> {
   // A link that came with the repository may lead to any file of this person.
   if ((await io.fs.realPath(file)) !== file)
     throw new SealwardError("file-unwritable", "Cannot add to .gitignore: it is a symbolic link", {
