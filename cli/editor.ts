@@ -2,6 +2,7 @@
 // a work tree, wiped however the editing ends. Knows nothing about sealing.
 import { basename, join } from "node:path";
 import { SealwardError } from "../src/index.ts";
+import { splitCommand } from "./command-line.ts";
 import { decodeText } from "./document.ts";
 import type { Io } from "./io.ts";
 import { findWorkTree } from "./settings.ts";
@@ -55,12 +56,6 @@ export async function editText(
     await io.fs.wipeFolder(folder);
     unregister();
   }
-}
-
-/** Splits at blanks outside quotes; no shell reads it, so nothing in it is expanded. */
-function splitCommand(text: string): readonly string[] {
-  const words = text.match(/(?:[^\s"']+|"[^"]*"|'[^']*')+/g) ?? [];
-  return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, "$1$2"));
 }
 
 function editorCommand(io: Io): readonly string[] {

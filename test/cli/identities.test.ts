@@ -1,8 +1,10 @@
 // Where identities come from, and what is said about sources that cannot be used.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { armor, Encrypter } from "age-encryption";
 import { describe, expect, test } from "vitest";
-import { type GitDir, sealedRepository, succeed } from "./gitdir.ts";
+import { identitySources } from "../../cli/identity-sources.ts";
+import { fakeIo, type GitDir, sealedRepository, succeed } from "./gitdir.ts";
 
 const prod = "deploy/prod/db.sealed.yaml";
 
@@ -17,7 +19,7 @@ async function withoutIdentity(): Promise<{ dir: GitDir; identity: string; file:
   return { dir, identity, file };
 }
 
-const put = (path: string, text: string): void => {
+const put = (path: string, text: string | Uint8Array): void => {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
 };
@@ -52,6 +54,11 @@ describe("a sealed file opens with an identity from", () => {
       ({ dir, identity }) =>
         having(put(join(dir.home, ".config/sops/age/keys.txt"), identity), { env: { XDG_CONFIG_HOME: "" } }),
     ],
+    ["SOPS_AGE_KEY_CMD", ({ file }) => ({ env: { SOPS_AGE_KEY_CMD: `cat '${file}'` } })],
+    ["SOPS_AGE_SSH_PRIVATE_KEY_FILE", ({ file }) => ({ env: { SOPS_AGE_SSH_PRIVATE_KEY_FILE: file } })],
+    ["SOPS_AGE_SSH_PRIVATE_KEY_CMD", ({ file }) => ({ env: { SOPS_AGE_SSH_PRIVATE_KEY_CMD: `cat "${file}"` } })],
+    ["~/.ssh/id_ed25519", ({ dir, identity }) => having(put(join(dir.home, ".ssh/id_ed25519"), identity), {})],
+    ["~/.ssh/id_rsa", ({ dir, identity }) => having(put(join(dir.home, ".ssh/id_rsa"), identity), {})],
     [
       "the folder that `seal init` writes to",
       ({ dir, identity }) => having(put(join(dir.home, ".config/sealward/repo/prod.agekey"), identity), {}),
@@ -126,4 +133,198 @@ test("a file named with --identity must be readable and right, whatever else ope
   expect([bad.code, bad.stderr]).toEqual([5, expect.stringMatching(/^error: .*\/bad:2: .*\(identity-invalid\)/)]);
   expect(bad.stderr).not.toContain("MISTYPED");
   expect((await dir.run(["decrypt", prod, "--identity", "none"])).code).toBe(6);
+});
+
+test("the places are those of sops in its order, with ours before and after", async () => {
+  const { dir } = await withoutIdentity();
+  const io = fakeIo(dir, {}, { stdout: "", stderr: "" });
+  const sources = identitySources(io, { identity: ["mine"], own: [{ folder: dir.path, environment: "prod" }] });
+  expect(sources.map(({ name }) => name.replace(dir.home, "~"))).toEqual([
+    "mine",
+    "SOPS_AGE_SSH_PRIVATE_KEY_FILE",
+    "SOPS_AGE_SSH_PRIVATE_KEY_CMD",
+    "~/.ssh/id_ed25519",
+    "~/.ssh/id_rsa",
+    "SOPS_AGE_KEY",
+    "SOPS_AGE_KEY_FILE",
+    "SOPS_AGE_KEY_CMD",
+    "~/.config/sops/age/keys.txt",
+    "~/.config/sealward/repo/prod.agekey",
+  ]);
+});
+
+describe("a command that prints an identity", () => {
+  /** Prints the file, and adds a line with SOPS_AGE_RECIPIENT to `log`. */
+  const logging = (file: string, log: string): string =>
+    `sh -c 'echo "[${"$"}{SOPS_AGE_RECIPIENT-unset}]" >> "${log}"; cat "${file}"'`;
+
+  test("is not run where another identity opens the file", async () => {
+    const { dir, file } = await withoutIdentity();
+    const log = join(dir.home, "log");
+    const env = { SOPS_AGE_KEY_CMD: logging(file, log), SOPS_AGE_SSH_PRIVATE_KEY_CMD: logging(file, log) };
+    await succeed(dir.run(["decrypt", prod, "--identity", file], { env }));
+    expect(existsSync(log)).toBe(false);
+    await succeed(dir.run(["decrypt", prod], { env }));
+    expect(readFileSync(log, "utf8")).toBe("[unset]\n[unset]\n");
+  });
+
+  test("hears of the recipient where there is but one, and never of a stale one", async () => {
+    const { dir, file } = await withoutIdentity();
+    const log = join(dir.home, "log");
+    const env = { SOPS_AGE_KEY_CMD: logging(file, log), SOPS_AGE_RECIPIENT: "stale" };
+    for (const recipient of [undefined, "age1only"]) {
+      const io = fakeIo(dir, { env }, { stdout: "", stderr: "" });
+      const source = identitySources(io, { recipient }).find(({ name }) => name === "SOPS_AGE_KEY_CMD");
+      // However many files ask for it, it is run once.
+      await Promise.all([source?.read(), source?.read()]);
+    }
+    expect(readFileSync(log, "utf8")).toBe("[unset]\n[age1only]\n");
+  });
+
+  test.each([
+    ["that fails", "sh -c 'echo CANARY; echo CANARY >&2; exit 3'", "The command ended with status 3"],
+    ["that is not there", "/none/CANARY", "The command could not be started"],
+    ["of blanks", "  ", "It names no command"],
+  ])("%s is told of by the outcome alone", async (_, command, message) => {
+    const { dir } = await withoutIdentity();
+    const { code, stdout, stderr } = await dir.run(["decrypt", prod], { env: { SOPS_AGE_KEY_CMD: command } });
+    expect([code, stdout]).toEqual([5, ""]);
+    expect(stderr).toContain(`note: unusable identities: SOPS_AGE_KEY_CMD: ${message}`);
+    expect(stderr).not.toContain("CANARY");
+  });
+});
+
+test("an SSH key that lies about and is of no use is no reason to speak of sources that were named", async () => {
+  const { dir } = await withoutIdentity();
+  put(join(dir.home, ".ssh/id_rsa"), "whatever\n");
+  const { code, stderr } = await dir.run(["decrypt", prod]);
+  expect(code).toBe(5);
+  expect(stderr).toContain("No age identity was found");
+  expect(stderr).toMatch(/note: unusable identities: .*\/\.ssh\/id_rsa/);
+});
+
+describe("an identity file with a passphrase", () => {
+  async function encrypted(identity: string): Promise<Uint8Array> {
+    const encrypter = new Encrypter();
+    encrypter.setPassphrase("three word phrase");
+    encrypter.setScryptWorkFactor(10);
+    return encrypter.encrypt(identity);
+  }
+
+  async function given(): Promise<{ dir: GitDir; identity: string; file: string; locked: string }> {
+    const { dir, identity, file } = await withoutIdentity();
+    const locked = join(dir.home, "locked");
+    put(locked, await encrypted(identity));
+    return { dir, identity, file, locked };
+  }
+
+  test("opens once the passphrase is right, which is not shown", async () => {
+    const { dir, locked } = await given();
+    const { stderr } = await succeed(
+      dir.run(["decrypt", prod, "--identity", locked], { secrets: ["wrong", "three word phrase"] }),
+    );
+    expect(stderr).toBe(`Passphrase of ${locked}: Passphrase of ${locked} (the last one was wrong): `);
+  });
+
+  test.each([
+    ["SOPS_AGE_KEY_FILE", ({ locked }: { locked: string }) => ({ SOPS_AGE_KEY_FILE: locked })],
+    ["SOPS_AGE_KEY_CMD", ({ locked }: { locked: string }) => ({ SOPS_AGE_KEY_CMD: `cat ${locked}` })],
+  ])("may be what %s names", async (_, env) => {
+    const setting = await given();
+    const secrets = ["three word phrase"];
+    await succeed(setting.dir.run(["decrypt", prod], { env: env(setting), secrets }));
+  });
+
+  test("may stand in SOPS_AGE_KEY and in keys.txt, in armor", async () => {
+    const { dir, identity } = await given();
+    const armored = armor.encode(await encrypted(identity));
+    const secrets = ["three word phrase"];
+    await succeed(dir.run(["decrypt", prod], { env: { SOPS_AGE_KEY: armored }, secrets }));
+    put(join(dir.home, ".config/sops/age/keys.txt"), armored);
+    await succeed(dir.run(["decrypt", prod], { secrets }));
+  });
+
+  test("is not asked about where another identity opens the file, be it what a command prints", async () => {
+    const { dir, file, locked } = await given();
+    await succeed(dir.run(["decrypt", prod, "--identity", locked, "--identity", file], { secrets: [] }));
+    const env = { SOPS_AGE_KEY_CMD: `cat ${file}` };
+    await succeed(dir.run(["decrypt", prod, "--identity", locked], { env, secrets: [] }));
+  });
+
+  test("is asked about after another one that did not help", async () => {
+    const { dir, locked } = await given();
+    await succeed(dir.run(["keygen", "-o", join(dir.home, "stranger")]));
+    const other = join(dir.home, "other");
+    put(other, await encrypted(readFileSync(join(dir.home, "stranger"), "utf8")));
+    const secrets = ["three word phrase", "three word phrase"];
+    await succeed(dir.run(["decrypt", prod, "--identity", other, "--identity", locked], { secrets }));
+  });
+
+  test("is asked about once for several files", async () => {
+    const { dir, locked } = await given();
+    const files = ["one", "two", "three"].map((name) => `deploy/prod/${name}.sealed.yaml`);
+    for (const file of files) dir.write(file, dir.read(prod));
+    await succeed(dir.run(["decrypt", "-i", ...files, "--identity", locked], { secrets: ["three word phrase"] }));
+  });
+
+  test.each([
+    ["three wrong passphrases", ["a", "b", "c"], "3 that were given are wrong"],
+    ["no passphrase", [""], "none was given"],
+    ["no terminal", undefined, "there is no terminal"],
+  ])(
+    "is refused after %s, as an error where --identity names it and with a note elsewhere",
+    async (_, secrets, why) => {
+      const { dir, locked } = await given();
+      const asked = secrets === undefined ? {} : { secrets };
+      const named = await dir.run(["decrypt", prod, "--identity", locked], asked);
+      expect([named.code, named.stdout]).toEqual([5, ""]);
+      expect(named.stderr).toContain(why);
+      expect(named.stderr).toContain("(identity-invalid)");
+      const set = await dir.run(["decrypt", prod], { ...asked, env: { SOPS_AGE_KEY_FILE: locked } });
+      expect(set.stderr).toMatch(new RegExp(`note: unusable identities: SOPS_AGE_KEY_FILE: .*${why}`));
+      expect(set.stderr).toContain("(identity-missing)");
+    },
+  );
+
+  test("ends the command at ^C", async () => {
+    const { dir, locked } = await given();
+    for (const [flags, env] of [
+      [["--identity", locked], {}],
+      [[], { SOPS_AGE_KEY_FILE: locked }],
+    ] as const) {
+      const { code, stderr } = await dir.run(["decrypt", prod, ...flags], { env, secrets: [null] });
+      expect([code, stderr]).toEqual([130, expect.stringContaining("(cancelled)")]);
+    }
+  });
+});
+
+test("a key mistyped in any source is in no output", async () => {
+  const { dir } = await withoutIdentity();
+  const mistyped = "AGE-SECRET-KEY-1wr0ngkey";
+  const bad = join(dir.home, "bad");
+  put(bad, `${mistyped}\n`);
+  for (const path of [".ssh/id_ed25519", ".config/sops/age/keys.txt"]) put(join(dir.home, path), `${mistyped}\n`);
+  const begin = "-----BEGIN OPENSSH PRIVATE KEY-----";
+  put(join(dir.home, ".ssh/id_rsa"), `${begin}\nwr0ngkey\n${begin.replace("BEGIN", "END")}\n`);
+  put(join(dir.home, ".config/sealward/repo/prod.agekey"), `# repository: ${dir.path}\n${mistyped}\n`);
+  const env = {
+    SOPS_AGE_SSH_PRIVATE_KEY_FILE: bad,
+    SOPS_AGE_SSH_PRIVATE_KEY_CMD: `cat ${bad}`,
+    SOPS_AGE_KEY: mistyped,
+    SOPS_AGE_KEY_FILE: bad,
+    SOPS_AGE_KEY_CMD: `cat ${bad}`,
+  };
+  for (const command of [
+    ["decrypt", prod],
+    ["keys", prod],
+    ["keys", prod, "--output", "json"],
+  ]) {
+    const { code, stdout, stderr } = await dir.run(command, { env });
+    expect(code).toBe(command[0] === "keys" ? 1 : 5);
+    expect(stdout + stderr).not.toMatch(/wr0ngkey/i);
+    if (command[0] === "decrypt") expect(stderr.match(/note: unusable identities/g)).toHaveLength(9);
+    const named = await dir.run([...command, "--identity", bad], { env });
+    expect([named.code, named.stdout]).toEqual([5, ""]);
+    expect(named.stderr).not.toMatch(/wr0ngkey/i);
+  }
 });
