@@ -1,7 +1,8 @@
-// Bundles what ships: two CommonJS programs (the fastest form to start, docs/decisions/0003) and one ES module.
-// Knows nothing about types; `npm run check` does that.
-
-import { existsSync } from "node:fs";
+// Bundles what ships: CommonJS programs (the fastest form to start, docs/decisions/0003) and one ES module. Knows nothing
+// about types; `npm run check` does that.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { build } from "esbuild";
 
@@ -9,7 +10,18 @@ const node = { bundle: true, platform: "node", target: "node20.19", logLevel: "w
 /** What few runs need stands in a file of its own: it is neither read nor compiled until it is imported. */
 const lazyChunk = {
   name: "lazy-chunk",
-  setup: ({ onResolve }) => onResolve({ filter: /^re2js$/ }, () => ({ path: "./re2js.cjs", external: true })),
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^(?:re2js|age-encryption)$/ }, ({ path }) => ({ path: `./${path}.cjs`, external: true })),
+};
+/** commander starts programs for commands in files of their own, which we have none of; loading this costs as much as all of it. */
+const withoutChildren = {
+  name: "without-children",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+      /[\\/]commander[\\/]/.test(importer) ? { path: "child_process", namespace: "nothing" } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "nothing" }, () => ({ contents: "module.exports = {};" }));
+  },
 };
 const program = (entry, outfile) => ({
   ...node,
@@ -19,17 +31,46 @@ const program = (entry, outfile) => ({
   minifySyntax: true,
   mainFields: ["module", "main"],
   // A dependency of the Kubernetes client asks for the built-in of this name, which newer Node warns about.
-  alias: { punycode: "punycode/" },
+  alias: { punycode: "punycode/", yaml: "./node_modules/yaml/browser/dist/index.js" },
   banner: { js: "#!/usr/bin/env node" },
-  plugins: [lazyChunk],
+  plugins: [lazyChunk, withoutChildren],
 });
 
-for (const name of ["seal.cjs", "sealward-controller.cjs", "re2js.cjs", "index.js", "demo.cjs"])
-  await rm(`dist/${name}`, { force: true });
+/** The CLI for its launcher: a function, and before it a line that no other build has. */
+async function buildMain() {
+  const { outputFiles } = await build({
+    ...program("cli/main.ts", "dist/seal-main.cjs"),
+    banner: { js: "(function (require, __dirname) {" },
+    footer: { js: "})" },
+    minifyWhitespace: true,
+    minifyIdentifiers: true,
+    // `import()` needs a loader that a script with bytecode loses; `require`, which the launcher gives it, is quicker as well.
+    supported: { "dynamic-import": false },
+    legalComments: "none",
+    write: false,
+  });
+  const [{ text }] = outputFiles;
+  if (/[^\0-\x7f]/.test(text)) throw new Error("the bundle is not ASCII, as its launcher expects");
+  writeFileSync("dist/seal-main.cjs", `//${createHash("sha256").update(text).digest("hex")}\n${text}`);
+  const { status, stderr } = spawnSync(process.execPath, ["code-cache.mjs"], { stdio: ["ignore", "ignore", "pipe"] });
+  if (status !== 0) throw new Error(`the code cache could not be made: ${stderr}`);
+}
+
+const outputs = [
+  "seal.cjs",
+  "seal-main.cjs",
+  "seal-main.bin",
+  "sealward-controller.cjs",
+  "re2js.cjs",
+  "age-encryption.cjs",
+  "index.js",
+];
+for (const name of [...outputs, "demo.cjs"]) await rm(`dist/${name}`, { force: true });
 await Promise.all([
-  build(program("cli/main.ts", "dist/seal.cjs")),
+  build(program("cli/launcher.ts", "dist/seal.cjs")),
+  build({ ...node, entryPoints: ["re2js"], outfile: "dist/re2js.cjs", format: "cjs" }).then(buildMain),
   build(program("controller/main.ts", "dist/sealward-controller.cjs")),
-  build({ ...node, entryPoints: ["re2js"], outfile: "dist/re2js.cjs", format: "cjs" }),
+  build({ ...node, entryPoints: ["age-encryption"], outfile: "dist/age-encryption.cjs", format: "cjs" }),
   build({ ...node, entryPoints: ["src/index.ts"], outfile: "dist/index.js", format: "esm", packages: "external" }),
   // The demo is not published; it is bundled because the oldest supported Node does not run TypeScript.
   existsSync("examples/demo.ts") ? build(program("examples/demo.ts", "dist/demo.cjs")) : undefined,

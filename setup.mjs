@@ -26,9 +26,10 @@ if (changedAt("package-lock.json") > changedAt("node_modules/.package-lock.json"
 }
 const sources = Math.max(
   changedAt("build.mjs"),
+  changedAt("code-cache.mjs"),
   ...["src", "cli", "controller", "examples", "test/support"].map(newestUnder),
 );
-const outputs = ["seal.cjs", "sealward-controller.cjs", "index.js", "demo.cjs"].map((name) =>
-  changedAt(join("dist", name)),
+const outputs = ["seal.cjs", "seal-main.cjs", "seal-main.bin", "sealward-controller.cjs", "index.js", "demo.cjs"].map(
+  (name) => changedAt(join("dist", name)),
 );
 if (Math.min(...outputs) < sources) run(process.execPath, ["build.mjs"]);

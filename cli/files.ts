@@ -1,20 +1,10 @@
-// The file system as the CLI uses it: what a command may ask of it, with failures in our words. How a write is made whole
-// stands in writing.ts. Knows nothing about what the bytes mean.
-import {
-  chmod,
-  type FileHandle,
-  lstat,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  realpath,
-  rm,
-  stat,
-} from "node:fs/promises";
+// The file system as the CLI uses it: what a command may ask of it, with failures in our words. Reading, which every command
+// does, is done at once and here; what writes (writing.ts, private-files.ts) is loaded when it is used. Knows nothing about
+// what the bytes mean.
+import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { failure, fill, replaceIf, type Shield, writeWhole } from "./writing.ts";
+import { failure } from "./file-failure.ts";
+import type { Replacing, Shield } from "./writing.ts";
 
 export interface Files {
   /** Throws `file-missing` or `file-unreadable`. */
@@ -30,7 +20,7 @@ export interface Files {
    * Writes `data` if the file still holds `expected`; false, and nothing is written, if it does not. Of several processes
    * that do this at once, none undoes what another has written. Throws as `write`.
    */
-  replace(path: string, change: { readonly expected: string; readonly data: string }): Promise<boolean>;
+  replace(path: string, change: Replacing): Promise<boolean>;
   /** Creates a file that must not exist yet, with mode 0600, in a folder made when missing (0700). Throws `file-exists`. */
   create(path: string, data: string): Promise<void>;
   remove(path: string): Promise<void>;
@@ -53,32 +43,40 @@ export function nodeFiles({
   readonly shield?: Shield;
   readonly patience?: number;
 } = {}): Files {
+  const writing = () => import("./writing.ts");
+  const privately = () => import("./private-files.ts");
   return {
-    ...unshielded,
-    write: (path, data, options) => shield(async () => void (await writeWhole(path, data, options))),
-    replace: (path, change) => replaceIf(path, change, { shield, patience }),
-    create: (path, data) => shield(() => createFile(path, data)),
+    ...reading,
+    write: (path, data, options) => shield(async () => void (await (await writing()).writeWhole(path, data, options))),
+    replace: async (path, change) => (await writing()).replaceIf(path, change, { shield, patience }),
+    create: (path, data) => shield(async () => (await privately()).createFile(path, data)),
+    remove: async (path) => (await privately()).remove(path),
+    privateFolder: async (parent) => (await privately()).privateFolder(parent),
+    wipeFile: async (path) => (await privately()).wipeFile(path),
+    wipeFolder: async (folder) => (await privately()).wipeFolder(folder),
   };
 }
 
-const unshielded: Omit<Files, "write" | "replace" | "create"> = {
+const reading: Pick<Files, "read" | "kind" | "size" | "realPath" | "list"> = {
   async read(path) {
     try {
-      return await readFile(path);
+      // A pipe gives its content when its writer does, and signals must be heard until then.
+      if (statSync(path).isFile()) return readFileSync(path);
+      return await (await import("node:fs/promises")).readFile(path);
     } catch (cause) {
       throw failure(cause, "file-unreadable", "read", path);
     }
   },
 
   async kind(path) {
-    const found = await stat(path).catch(() => null);
-    if (found === null) return null;
+    const found = tryTo(() => statSync(path, { throwIfNoEntry: false }));
+    if (found === undefined) return null;
     return found.isFile() ? "file" : found.isDirectory() ? "folder" : "other";
   },
 
   async size(path) {
     try {
-      return (await stat(path)).size;
+      return statSync(path).size;
     } catch (cause) {
       throw failure(cause, "file-unreadable", "read", path);
     }
@@ -86,13 +84,14 @@ const unshielded: Omit<Files, "write" | "replace" | "create"> = {
 
   async realPath(path) {
     try {
-      return await realpath(path);
+      return realpathSync.native(path);
     } catch (cause) {
       // A dangling link is not a new file: writing through it would put the file where its path does not say.
-      if ((await lstat(path).catch(() => null)) !== null) throw failure(cause, "file-unreadable", "follow", path);
+      if (tryTo(() => lstatSync(path, { throwIfNoEntry: false })) !== undefined)
+        throw failure(cause, "file-unreadable", "follow", path);
     }
     try {
-      return join(await realpath(dirname(path)), basename(path));
+      return join(realpathSync.native(dirname(path)), basename(path));
     } catch (cause) {
       throw failure(cause, "file-missing", "find", dirname(path));
     }
@@ -100,70 +99,19 @@ const unshielded: Omit<Files, "write" | "replace" | "create"> = {
 
   async list(folder) {
     try {
-      const entries = await readdir(folder, { withFileTypes: true });
+      const entries = readdirSync(folder, { withFileTypes: true });
       return entries.map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }));
     } catch (cause) {
       throw failure(cause, "file-unreadable", "list", folder);
     }
   },
-
-  remove: removeAll,
-
-  async privateFolder(parent) {
-    try {
-      const folder = await mkdtemp(join(parent, "seal-"));
-      await chmod(folder, 0o700);
-      return folder;
-    } catch {
-      return null;
-    }
-  },
-
-  // The editor may have removed the folder, or its right to be listed.
-  async wipeFolder(folder) {
-    await chmod(folder, 0o700).catch(() => undefined);
-    for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) await unshielded.wipeFolder(path);
-      else if (entry.isFile()) await unshielded.wipeFile(path);
-    }
-    await removeAll(folder);
-  },
-
-  // Best effort: on a file system in memory, where these files normally are, this does erase the bytes.
-  async wipeFile(path) {
-    const file = await open(path, "r+").catch(() => null);
-    try {
-      if (file !== null) await file.write(new Uint8Array((await file.stat()).size), 0).catch(() => undefined);
-    } finally {
-      await file?.close();
-      await removeAll(path);
-    }
-  },
 };
 
-async function removeAll(path: string): Promise<void> {
+/** Undefined where it fails. */
+function tryTo<T>(work: () => T): T | undefined {
   try {
-    await rm(path, { recursive: true, force: true });
-  } catch (cause) {
-    throw failure(cause, "file-unwritable", "remove", path);
-  }
-}
-
-async function createFile(path: string, data: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-    throw failure(cause, "file-unwritable", "make the folder of", path);
-  });
-  let file: FileHandle;
-  try {
-    file = await open(path, "wx", 0o600);
-  } catch (cause) {
-    throw failure(cause, "file-unwritable", "create", path);
-  }
-  try {
-    await fill(file, data, 0o600);
-  } catch (cause) {
-    await rm(path, { force: true }).catch(() => undefined);
-    throw failure(cause, "file-unwritable", "create", path);
+    return work();
+  } catch {
+    return undefined;
   }
 }

@@ -1,8 +1,10 @@
 // The CLI's surroundings as one value: streams, files, environment variables, time, child processes, signals.
 // Everything else in cli/ takes what it needs from here; nothing here knows what a Secret is.
-import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+// What few commands need is loaded when it is used: streams, child processes and prompts take longer to load than a Secret
+// takes to seal (docs/decisions/0003).
+import type { ChildProcess, SpawnOptions } from "node:child_process";
+import { writeSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { createInterface } from "node:readline/promises";
 import { SealwardError } from "../src/index.ts";
 import { type Files, nodeFiles } from "./files.ts";
 import type { Shield } from "./writing.ts";
@@ -36,6 +38,10 @@ export interface Io {
   run(command: readonly string[], options: RunOptions): Promise<Child>;
   /** Asks the person at the terminal; the answer is one line. */
   ask(question: string): Promise<string>;
+  /** The same for what must not be seen: nothing of it is echoed. Null where there is no terminal. Throws `cancelled`. */
+  askSecret(question: string): Promise<string | null>;
+  /** Does the work at most once a command, however many files ask for it; `key` says what it is. */
+  once<T>(key: string, work: () => Promise<T>): Promise<T>;
   /** While registered, SIGINT, SIGTERM, SIGHUP and SIGQUIT go to the handler instead of ending the program. */
   onSignal(handler: (signal: NodeJS.Signals) => void): () => void;
 }
@@ -43,6 +49,8 @@ export interface Io {
 export interface RunOptions {
   readonly cwd: string;
   readonly capture: boolean;
+  /** All environment variables of the child. Default: those of this program. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Receives a function that sends the running child a signal. */
   readonly started?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
@@ -54,9 +62,14 @@ const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 export function nodeIo(process: NodeJS.Process): Io {
   return {
-    stdin: { isTty: process.stdin.isTTY === true, readAll: () => readAll(process.stdin) },
-    stdout: output(process.stdout),
-    stderr: ignoringFailure(output(process.stderr)),
+    stdin: {
+      get isTty() {
+        return process.stdin.isTTY === true;
+      },
+      readAll: () => readAll(process.stdin),
+    },
+    stdout: output(1, () => process.stdout),
+    stderr: ignoringFailure(output(2, () => process.stderr)),
     fs: nodeFiles({ shield: holdSignals(process) }),
     env: process.env,
     get cwd() {
@@ -68,6 +81,7 @@ export function nodeIo(process: NodeJS.Process): Io {
     now: () => new Date(),
     run: runChild,
     ask: async (question) => {
+      const { createInterface } = await import("node:readline/promises");
       const terminal = createInterface({ input: process.stdin, output: process.stderr });
       // ^C and ^D close the interface and leave the question pending for ever; both are an answer, though not a line.
       const closed = new Promise<string>((resolve) => terminal.once("close", () => resolve("n")));
@@ -77,12 +91,26 @@ export function nodeIo(process: NodeJS.Process): Io {
         terminal.close();
       }
     },
+    askSecret: async (question) => (await import("./terminal.ts")).askSecret(process, question),
+    once: eachOnce(),
     onSignal: (handler) => {
       for (const signal of signals) process.on(signal, handler);
       return () => {
         for (const signal of signals) process.off(signal, handler);
       };
     },
+  };
+}
+
+/** The `once` of an Io. What was done last until the command ends. */
+export function eachOnce(): Io["once"] {
+  const done = new Map<string, Promise<unknown>>();
+  return <T>(key: string, work: () => Promise<T>): Promise<T> => {
+    const known = done.get(key) as Promise<T> | undefined;
+    if (known !== undefined) return known;
+    const doing = work();
+    done.set(key, doing);
+    return doing;
   };
 }
 
@@ -104,14 +132,14 @@ function holdSignals(process: NodeJS.Process): Shield {
   };
 }
 
-export function runChild(command: readonly string[], options: RunOptions): Promise<Child> {
+export async function runChild(command: readonly string[], options: RunOptions): Promise<Child> {
   const [program = "", ...parameters] = command;
+  const { spawn } = await import("node:child_process");
   return new Promise((resolve) => {
     const stdout: Uint8Array[] = [];
-    const child = tryToSpawn(program, parameters, {
-      cwd: options.cwd,
-      stdio: options.capture ? ["ignore", "pipe", "ignore"] : "inherit",
-    });
+    const stdio: SpawnOptions["stdio"] = options.capture ? ["ignore", "pipe", "ignore"] : "inherit";
+    const environment = options.env === undefined ? {} : { env: options.env };
+    const child = tryTo(() => spawn(program, parameters, { cwd: options.cwd, stdio, ...environment }));
     if (child === null) return resolve({ status: null, stdout: new Uint8Array() });
     child.stdout?.on("data", (chunk: Uint8Array) => stdout.push(chunk));
     child.on("error", () => resolve({ status: null, stdout: new Uint8Array() }));
@@ -125,34 +153,57 @@ export function runChild(command: readonly string[], options: RunOptions): Promi
 }
 
 /** Some failures are events, others exceptions. */
-function tryToSpawn(program: string, parameters: readonly string[], options: SpawnOptions): ChildProcess | null {
+function tryTo(start: () => ChildProcess): ChildProcess | null {
   try {
-    return spawn(program, parameters, options);
+    return start();
   } catch {
     return null;
   }
 }
 
-function output(stream: NodeJS.WriteStream): Output {
-  // Each write hears of its own failure; without a listener the event would end the program there and then.
-  stream.on("error", () => undefined);
+/**
+ * Writes to the descriptor itself, and only what it does not take at once, as a pipe that its reader lets fill up, by way of
+ * the stream.
+ */
+function output(descriptor: number, streamOf: () => NodeJS.WriteStream): Output {
   return {
-    isTty: stream.isTTY === true,
-    write: (data) =>
-      new Promise((resolve, reject) => {
-        stream.write(data, (problem?: NodeJS.ErrnoException | null) => {
-          if (!problem) resolve();
-          else if (problem.code === "EPIPE") reject(new ReaderGone());
-          else reject(new SealwardError("file-unwritable", `Cannot write stdout: the system says ${problem.code}`));
-        });
-      }),
+    get isTty() {
+      return streamOf().isTTY === true;
+    },
+    async write(data) {
+      const bytes = typeof data === "string" ? Buffer.from(data) : data;
+      let written = 0;
+      try {
+        while (written < bytes.length) written += writeSync(descriptor, bytes, written);
+      } catch (problem) {
+        if (codeOf(problem) !== "EAGAIN") throw writingFailure(problem);
+        await writeToStream(streamOf(), bytes.subarray(written));
+      }
+    },
   };
 }
 
+function writeToStream(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
+  // Each write hears of its own failure; without a listener the event would end the program there and then.
+  if (stream.listenerCount("error") === 0) stream.on("error", () => undefined);
+  return new Promise((resolve, reject) => {
+    stream.write(bytes, (problem) => (problem ? reject(writingFailure(problem)) : resolve()));
+  });
+}
+
+const writingFailure = (problem: unknown): Error =>
+  codeOf(problem) === "EPIPE"
+    ? new ReaderGone()
+    : new SealwardError("file-unwritable", `Cannot write stdout: the system says ${codeOf(problem)}`);
+
+const codeOf = (problem: unknown): string | undefined => (problem as NodeJS.ErrnoException).code;
+
 /** For stderr: what nobody hears changes nothing about what was done, and must not keep plaintext from being wiped. */
-const ignoringFailure = ({ isTty, write }: Output): Output => ({
-  isTty,
-  write: (data) => write(data).catch(() => undefined),
+const ignoringFailure = (stream: Output): Output => ({
+  get isTty() {
+    return stream.isTty;
+  },
+  write: (data) => stream.write(data).catch(() => undefined),
 });
 
 function workingFolder(process: NodeJS.Process): string {
@@ -177,8 +228,7 @@ async function readAll(stream: NodeJS.ReadStream): Promise<Uint8Array> {
     return await readChunks(stream);
   } catch (problem) {
     if (problem instanceof SealwardError) throw problem;
-    const { code } = problem as NodeJS.ErrnoException;
-    throw new SealwardError("file-unreadable", `Cannot read stdin: the system says ${code}`);
+    throw new SealwardError("file-unreadable", `Cannot read stdin: the system says ${codeOf(problem)}`);
   }
 }
 

@@ -6,7 +6,8 @@ import { readFileSync, renameSync } from "node:fs";
 import { type FileHandle, link, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { type ErrorCode, SealwardError } from "../src/index.ts";
+import { SealwardError } from "../src/index.ts";
+import { failure } from "./file-failure.ts";
 
 /** Runs work that a signal must not cut short. */
 export type Shield = <T>(work: () => Promise<T>) => Promise<T>;
@@ -15,6 +16,13 @@ export interface WriteOptions {
   readonly plaintext?: boolean;
   /** Asked at the last moment; false leaves the target as it is. */
   readonly onlyIf?: () => boolean;
+}
+
+export interface Replacing {
+  readonly expected: string | Uint8Array;
+  readonly data: string | Uint8Array;
+  /** True: only the owner may read the file from then on. */
+  readonly plaintext?: boolean;
 }
 
 /** False when `onlyIf` said so. Throws `file-unwritable` and the like; then, too, the target is as it was. */
@@ -54,14 +62,14 @@ export async function writeWhole(
  */
 export async function replaceIf(
   path: string,
-  { expected, data }: { readonly expected: string; readonly data: string },
+  change: Replacing,
   { shield, patience }: { readonly shield: Shield; readonly patience: number },
 ): Promise<boolean> {
   try {
     const target = await realpath(path);
     const lock = join(dirname(target), `.${basename(target)}.lock`);
     for (let seen: string | null = null, since = 0; ; ) {
-      const outcome = await shield(() => replaceInTurn(target, lock, { expected, data }));
+      const outcome = await shield(() => replaceInTurn(target, lock, change));
       if (outcome !== "locked") return outcome === "written";
       const holder = await holderOf(lock);
       if (holder === null || holder !== seen) {
@@ -80,7 +88,7 @@ const turnLength = 24;
 async function replaceInTurn(
   target: string,
   lock: string,
-  { expected, data }: { readonly expected: string; readonly data: string },
+  { expected, data, plaintext = false }: Replacing,
 ): Promise<"written" | "changed" | "locked"> {
   // Tells this turn from any other: who waited too long takes the lock away, and then this one must not write.
   const turn = randomBytes(turnLength / 2).toString("hex");
@@ -94,7 +102,7 @@ async function replaceInTurn(
     await file.writeFile(turn);
     await file.close();
     const onlyIf = (): boolean => isMine() && textOf(target) === Buffer.from(expected).toString("latin1");
-    return (await writeWhole(target, data, { onlyIf })) ? "written" : "changed";
+    return (await writeWhole(target, data, { onlyIf, plaintext })) ? "written" : "changed";
   } finally {
     await file.close().catch(() => undefined);
     if (isMine()) await rm(lock, { force: true });
@@ -153,16 +161,4 @@ async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r").catch(() => null);
   await handle?.sync().catch(() => undefined);
   await handle?.close();
-}
-
-/** What the file system said, in our words. */
-export function failure(cause: unknown, code: ErrorCode, action: string, path: string): SealwardError {
-  if (cause instanceof SealwardError) return cause;
-  const reason = (cause as NodeJS.ErrnoException).code ?? "unknown";
-  if (reason === "ENOENT")
-    return new SealwardError("file-missing", `Cannot ${action} "${path}": there is no such file or folder`);
-  if (reason === "EEXIST") return new SealwardError("file-exists", `Cannot ${action} "${path}": it exists already`);
-  if (reason === "EISDIR")
-    return new SealwardError("file-unreadable", `Cannot ${action} "${path}": it is a folder, expected a file`);
-  return new SealwardError(code, `Cannot ${action} "${path}": the system says ${reason}`);
 }

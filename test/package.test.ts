@@ -23,7 +23,7 @@ describe("the published package", () => {
     // The bundles were built before the suite; building them here would pull them away from under other tests.
     await run("npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder], { cwd: root });
     await run("tar", ["-xzf", join(folder, "sealward-0.1.0.tgz"), "--strip-components=1", "-C", installed]);
-    for (const name of ["yaml", "@scure", "picomatch", "re2js", "@types", "undici-types"]) {
+    for (const name of ["yaml", "@noble", "@scure", "age-encryption", "picomatch", "re2js", "@types", "undici-types"]) {
       await symlink(join(root, "node_modules", name), join(modules, name));
     }
   });
@@ -38,6 +38,8 @@ describe("the published package", () => {
       .map((name) => name.replace("package/", ""));
     for (const name of [
       "dist/seal.cjs",
+      "dist/seal-main.cjs",
+      "dist/seal-main.bin",
       "dist/sealward-controller.cjs",
       "dist/index.js",
       "deploy/kustomization.yaml",
@@ -55,12 +57,20 @@ describe("the published package", () => {
     expect(stdout).toContain(`Usage: ${name}`);
   });
 
+  it("makes post-quantum identities, which takes a file beside the program", async () => {
+    const { stdout } = await run(process.execPath, [join(installed, "dist/seal.cjs"), "keygen", "--pq"], {
+      cwd: folder,
+    });
+    expect(stdout).toMatch(/^AGE-SECRET-KEY-PQ-1[A-Z0-9]{58}$/m);
+  });
+
   it("is a library that compiles and runs in another project", async () => {
     await writeFile(join(folder, "package.json"), '{ "type": "module" }');
-    const source = `import { type ErrorCode, generateAgeIdentity, SealwardError } from "sealward";
+    const source = `import { type ErrorCode, generateAgeIdentity, generateHybridIdentity, SealwardError } from "sealward";
 const { identity } = generateAgeIdentity();
+const hybrid = await generateHybridIdentity();
 const code: ErrorCode = new SealwardError("unbound", "x").code;
-console.log(identity.recipient.startsWith("age1"), code);
+console.log(identity.recipient.startsWith("age1"), hybrid.identity.recipient.startsWith("age1pq1"), code);
 `;
     await writeFile(join(folder, "use.ts"), source);
     const flags = [
@@ -77,6 +87,6 @@ console.log(identity.recipient.startsWith("age1"), code);
     ];
     await run(join(root, "node_modules", ".bin", "tsc"), flags, { cwd: folder });
     const { stdout } = await run(process.execPath, ["out/use.js"], { cwd: folder });
-    expect(stdout).toBe("true unbound\n");
+    expect(stdout).toBe("true true unbound\n");
   });
 });
