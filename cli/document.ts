@@ -18,8 +18,15 @@ export interface Document {
   readonly carrier: { readonly name: string; readonly namespace: string | undefined } | null;
 }
 
-/** Reads FILE, or stdin for `-` or nothing. Throws `usage` rather than wait for a person to type a manifest; `command` is for its hint. */
-export async function readDocument(io: Io, file: string | undefined, command: string): Promise<Document> {
+/** What a command is about, whatever is in it. */
+export interface Input {
+  readonly name: string;
+  readonly path: string | null;
+  readonly bytes: Uint8Array;
+}
+
+/** Reads FILE, or stdin for `-` or nothing. Throws `usage` rather than wait for a person to type; `command` is for its hint. */
+export async function readInput(io: Io, file: string | undefined, command: string): Promise<Input> {
   if (file === undefined && io.stdin.isTty) {
     throw new UsageError(
       "Cannot read a manifest: no FILE is named and stdin is a terminal",
@@ -27,15 +34,25 @@ export async function readDocument(io: Io, file: string | undefined, command: st
     );
   }
   if (file === undefined || file === "-") {
-    const text = decodeText(await io.stdin.readAll(), "stdin");
-    if (text.trim() === "")
+    const bytes = await io.stdin.readAll();
+    if (bytes.every((byte) => byte === 9 || byte === 10 || byte === 13 || byte === 32))
       throw new HintedError("not-yaml", "Nothing came in on stdin", { hint: "did the command before the pipe fail?" });
-    return documentOf(text, "stdin", null);
+    return { name: "stdin", path: null, bytes };
   }
   const path = resolve(io.cwd, file);
   // What the shell makes of `<(command)` is stdin by another name: a pipe lies in no folder.
   const isPipe = (await io.fs.kind(path)) === "other";
-  return documentOf(await readText(io, file), file, isPipe ? null : path);
+  return { name: file, path: isPipe ? null : path, bytes: await io.fs.read(path) };
+}
+
+/** The input as a document of YAML or a BoundSecret file. Throws `not-utf8`. */
+export function documentIn({ name, path, bytes }: Input): Document {
+  return documentOf(decodeText(bytes, name), name, path);
+}
+
+/** As readInput, for a manifest or a sealed one. */
+export async function readDocument(io: Io, file: string | undefined, command: string): Promise<Document> {
+  return documentIn(await readInput(io, file, command));
 }
 
 export function documentOf(text: string, name: string, path: string | null): Document {
@@ -50,15 +67,20 @@ export function withContent(document: Document, content: string): string {
   return document.carrier === null ? content : rewrapBoundSecret(document.text, content);
 }
 
-/** As readDocument, for FILE that is changed in place, which neither stdin nor a pipe can be. */
-export async function readChangeable(io: Io, file: string): Promise<Document & { readonly path: string }> {
+/** As readInput, for FILE that is changed in place, which neither stdin nor a pipe can be. */
+export async function readChangeableInput(io: Io, file: string): Promise<Input & { readonly path: string }> {
   const path = resolve(io.cwd, file);
   if (file === "-" || (await io.fs.kind(path)) === "other")
     throw new UsageError(
       `Cannot change ${file === "-" ? "stdin" : file} in place: it is no regular file`,
       "name the file itself",
     );
-  return { ...documentOf(await readText(io, file), file, path), path };
+  return { name: file, path, bytes: await io.fs.read(path) };
+}
+
+export async function readChangeable(io: Io, file: string): Promise<Document & { readonly path: string }> {
+  const input = await readChangeableInput(io, file);
+  return { ...documentIn(input), path: input.path };
 }
 
 export async function readText(io: Io, file: string): Promise<string> {

@@ -27,11 +27,20 @@ export interface Sources {
   readonly isPlainInput?: boolean;
 }
 
+/** What a file itself says of where it belongs: a Secret's claims, and nothing for any other file. */
+export type Claims = Partial<Pick<SecretManifest, "environment" | "namespace">> & Pick<SecretManifest, "sealed">;
+type Located = Pick<Document, "name" | "path"> & Partial<Pick<Document, "carrier">>;
+
+/** Whether some seal.yaml governs input or output. Throws `environment-mismatch` where they have different ones. */
+export async function isGoverned(io: Io, input: Located, sources: Sources): Promise<boolean> {
+  return (await settingsOf(io, input, sources)).length > 0;
+}
+
 /** Null: no seal.yaml governs this. Throws `environment-*`, also when input and output have different seal.yaml files. */
 export async function findGoverning(
   io: Io,
-  document: Document,
-  manifest: SecretManifest,
+  document: Located,
+  manifest: Claims,
   sources: Sources,
 ): Promise<Governed | null> {
   const [first, second] = await settingsOf(io, document, sources);
@@ -99,7 +108,7 @@ export const configMissing = (action: string, file: string): SealwardError =>
   new SealwardError("config-missing", `${action}: no seal.yaml governs the file`, { file });
 
 /** The settings of input and output, where they are files; of the working folder where neither is, or neither is governed. */
-async function settingsOf(io: Io, document: Document, { out, known, isPlainInput }: Sources): Promise<Settings[]> {
+async function settingsOf(io: Io, document: Located, { out, known, isPlainInput }: Sources): Promise<Settings[]> {
   const input = document.path === null ? null : await findSettings(io, document.path, known);
   const output = out === undefined ? null : await findSettings(io, out, known);
   if (input === null && output === null) {

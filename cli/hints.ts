@@ -32,10 +32,14 @@ const oneByOne =
 export const answers: Record<ErrorCode, Answer> = {
   "not-utf8": say("input", "save the file as UTF-8"),
   "not-yaml": say("input", "if the file was sealed, take it back from Git; else correct the YAML at the place named"),
+  "not-json": say("input", "correct the JSON at the place named"),
+  "not-dotenv": say("input", "write each line as KEY=VALUE, or as a comment that begins with #"),
+  "not-ini": say("input", "correct the line at the place named"),
   "too-large": say("input", "Kubernetes takes at most 1 MiB in a Secret; split it into several"),
   "too-deep": say("input", "a Secret manifest is flat; remove the nesting or the aliases"),
   "duplicate-key": say("input", "keep one of the two keys"),
   "several-documents": say("input", `one Secret a file: put each document into its own, or ${oneByOne}`),
+  "path-missing": say("input", "`seal explain FILE` lists the keys of a file"),
   "not-a-secret": say("input", (_, { message }) =>
     /\bList\b/.test(message)
       ? `one Secret a file: put each item into its own, or ${oneByOne}`
@@ -48,9 +52,18 @@ export const answers: Record<ErrorCode, Answer> = {
   "already-sealed": say("input", (file) => `change a value with \`seal edit ${file}\` or \`seal set ${file} KEY\``),
   "not-sealed": say("input", (file) => `seal it: \`seal encrypt ${file} --env NAME -o ${sealedName(file)}\``),
   "clear-leak": say("input", "remove the field or annotation that repeats a value in the clear"),
+  "nothing-selected": say(
+    "input",
+    "name what to encrypt (`--encrypted-regex`, `--unencrypted-suffix` …), or add `--allow-nothing-selected`",
+  ),
+  "pattern-invalid": say("input", "write the pattern as RE2: no look-around, no back-references"),
   "namespace-missing": say("input", "write metadata.namespace into the manifest, or add `--namespace NAMESPACE`"),
   "config-missing": say("configuration", "make one at the root of the repository: `seal init`"),
   "config-invalid": say("configuration", "correct seal.yaml at the place named"),
+  "rule-missing": say(
+    "configuration",
+    "add a creation rule that matches the file to .sops.yaml, or name a file that one matches: `--filename-override PATH`",
+  ),
   "environment-undefined": say("configuration", "define it under `environments` in seal.yaml, or correct the name"),
   "environment-unknown": say("configuration", "name the environment: add `--env NAME`"),
   "environment-mismatch": say(
@@ -67,8 +80,22 @@ export const answers: Record<ErrorCode, Answer> = {
     "a file of another environment belongs there; else treat it as seen by that recipient: take it back from Git and rotate its values",
   ),
   "recipient-missing": say("refused", (file) => `someone who can open it seals it for them too: \`seal bind ${file}\``),
-  "recipient-invalid": say("keys", "a recipient looks like age1…; `seal keygen` prints one"),
-  "identity-invalid": say("keys", "an identity file holds AGE-SECRET-KEY-1… lines, as `seal keygen` writes them"),
+  "recipient-invalid": say(
+    "keys",
+    "a recipient looks like age1…, or is the line of an SSH .pub file; `seal keygen` prints one",
+  ),
+  "recipients-unnamed": say(
+    "keys",
+    "name a recipient: `--age RECIPIENT`, a creation rule in .sops.yaml, or `seal init`",
+  ),
+  "recipient-unsupported": say(
+    "keys",
+    "name an age1… recipient or an ssh-ed25519 or ssh-rsa key in its place, or use a tool that has that kind of key",
+  ),
+  "identity-invalid": say(
+    "keys",
+    "an identity file holds AGE-SECRET-KEY-… lines, as `seal keygen` writes them, or is one SSH private key without a passphrase",
+  ),
   "identity-missing": say(
     "keys",
     "name a file with your identity: `--identity FILE` or `export SOPS_AGE_KEY_FILE=FILE`",

@@ -1,14 +1,15 @@
 // Which files `seal check` looks at: what Git knows and does not ignore, or outside Git everything but its own folders; and
 // whether Git knows a file. Knows file names only.
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import type { Io } from "./io.ts";
 import { printNote } from "./report.ts";
 import { findWorkTree, shown } from "./settings.ts";
 
-const isManifestName = (name: string): boolean => /\.(ya?ml|json)$/i.test(name);
+/** Files in which a Secret or SOPS' block may stand. */
+const isManifestName = (name: string): boolean => /\.(ya?ml|json|env|ini)$/i.test(name);
 
 /**
- * YAML and JSON files under the paths, relative to the working folder with "/" between their parts, sorted. A file that is
+ * YAML, JSON, dotenv and ini files under the paths, relative to the working folder with "/" between their parts, sorted. A file that is
  * named itself is taken whatever it is called. Throws `file-missing` for a path that does not exist.
  */
 export async function listManifests(io: Io, paths: readonly string[]): Promise<readonly string[]> {
@@ -27,12 +28,34 @@ export async function listManifests(io: Io, paths: readonly string[]): Promise<r
   return [...found].map((file) => relative(io.cwd, file).split(sep).join("/")).sort();
 }
 
-/** Whether Git has this file, in its index at least. False where there is no Git to ask. */
-export async function isTrackedByGit(io: Io, path: string): Promise<boolean> {
-  const question = ["--literal-pathspecs", "-c", "core.fsmonitor=false", "ls-files", "--error-unmatch", "--"];
-  const { status } = await io.run(["git", ...question, basename(path)], { cwd: dirname(path), capture: true });
-  return status === 0;
+/**
+ * Which of these files Git has, in its index at least: all of one folder and below are asked for at once. None where there is no
+ * Git to ask.
+ */
+export async function trackedByGit(io: Io, paths: readonly string[]): Promise<ReadonlySet<string>> {
+  const tracked = new Set<string>();
+  const byTree = new Map<string, string[]>();
+  const trees = new Map<string, string | null>();
+  for (const path of paths) {
+    const folder = dirname(path);
+    if (!trees.has(folder)) trees.set(folder, await findWorkTree(io, folder));
+    const tree = trees.get(folder) ?? null;
+    if (tree !== null) byTree.set(tree, [...(byTree.get(tree) ?? []), path]);
+  }
+  for (const [tree, files] of byTree) {
+    for (let from = 0; from < files.length; from += atOnce) {
+      const names = files.slice(from, from + atOnce).map((file) => relative(tree, file));
+      const question = ["--literal-pathspecs", "-c", "core.fsmonitor=false", "ls-files", "-z", "--", ...names];
+      const { status, stdout } = await io.run(["git", ...question], { cwd: tree, capture: true });
+      if (status !== 0) continue;
+      for (const name of new TextDecoder().decode(stdout).split("\0")) if (name !== "") tracked.add(join(tree, name));
+    }
+  }
+  return tracked;
 }
+
+/** Far below what a system takes as arguments. */
+const atOnce = 500;
 
 async function listFolder(io: Io, folder: string): Promise<readonly string[]> {
   if ((await findWorkTree(io, await io.fs.realPath(folder))) !== null) {

@@ -1,7 +1,7 @@
 // Where a command's outcome goes: stdout, a file, or back into the file it came from, and what may be replaced by it.
 import { dirname, resolve } from "node:path";
 import { isSealed, readManifest, SealwardError } from "../src/index.ts";
-import { type Document, documentOf, readText } from "./document.ts";
+import { type Document, documentOf, type Input, readText } from "./document.ts";
 import type { Io } from "./io.ts";
 import { ChangedMeanwhile, HintedError, shellQuote, UsageError } from "./report.ts";
 
@@ -34,7 +34,7 @@ export async function assertFolder(io: Io, out: string | undefined): Promise<voi
  */
 export async function assertMayWrite(
   io: Io,
-  document: Document,
+  document: Pick<Document, "path">,
   to: Destination,
   written: Version | null,
 ): Promise<void> {
@@ -63,7 +63,11 @@ const described = ({ environment, namespace, name, isBoundSecret }: Version): st
   `${isBoundSecret ? "a BoundSecret with" : "a sealed file of"} ${[namespace, name].filter(Boolean).join("/")} for ${environment}`;
 
 /** Writes to `-o FILE`, whole or not at all, else to stdout. */
-export async function deliver(io: Io, text: string, to: Destination & { readonly plaintext?: boolean }): Promise<void> {
+export async function deliver(
+  io: Io,
+  text: string | Uint8Array,
+  to: Destination & { readonly plaintext?: boolean },
+): Promise<void> {
   if (to.out === undefined) await io.stdout.write(text);
   else await io.fs.write(resolve(io.cwd, to.out), text, to.plaintext ? { plaintext: true } : {});
 }
@@ -73,8 +77,18 @@ export async function deliver(io: Io, text: string, to: Destination & { readonly
  * @throws ChangedMeanwhile when it no longer holds what was read
  */
 export async function deliverBack(io: Io, document: Document & { readonly path: string }, text: string): Promise<void> {
-  if (!(await io.fs.replace(document.path, { expected: document.text, data: text })))
-    throw new ChangedMeanwhile(document.name);
+  await replaceInput(io, { ...document, bytes: Buffer.from(document.text) }, text);
+}
+
+/** The same for a file that was read as bytes. `plaintext`: only the owner may read it from then on. */
+export async function replaceInput(
+  io: Io,
+  input: Input & { readonly path: string },
+  data: string | Uint8Array,
+  plaintext: boolean = false,
+): Promise<void> {
+  if (!(await io.fs.replace(input.path, { expected: input.bytes, data, plaintext })))
+    throw new ChangedMeanwhile(input.name);
 }
 
 /** What a sealed file claims to be; null for anything else, whatever is wrong with it. */

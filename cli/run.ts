@@ -10,14 +10,15 @@ import { exitOf, internalFailure, printError, safeLines } from "./report.ts";
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const written: { text: string; stream: "stdout" | "stderr" }[] = [];
   try {
-    const program = createProgram(io, (stream, text) => written.push({ stream, text }));
+    const words = asCommand(argv);
+    const program = createProgram(io, (stream, text) => written.push({ stream, text }), words[0]);
     try {
       if (argv.length === 0 && io.stdin.isTty) {
         program.outputHelp();
         return 0;
       }
-      await rejectUnknownCommand(program, io, argv[0]);
-      await program.parseAsync([...argv], { from: "user" });
+      await rejectUnknownCommand(program, io, words[0]);
+      await program.parseAsync([...words], { from: "user" });
     } finally {
       for (const { stream, text } of written) await io[stream].write(stream === "stderr" ? safeLines(text) : text);
     }
@@ -34,4 +35,17 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await io.stderr.write(internalFailure(problem));
     return 70;
   }
+}
+
+/** `sops -d FILE` and `sops -e FILE` are in many fingers and scripts. */
+function asCommand(argv: readonly string[]): readonly string[] {
+  if (argv[0]?.startsWith("-") !== true) return argv;
+  for (const [name, letters] of [
+    ["decrypt", ["-d", "--decrypt"]],
+    ["encrypt", ["-e", "--encrypt"]],
+  ] as const) {
+    const at = Math.max(...letters.map((letter) => argv.indexOf(letter)));
+    if (at >= 0) return [name, ...argv.slice(0, at), ...argv.slice(at + 1)];
+  }
+  return argv;
 }

@@ -163,7 +163,7 @@ function parseRecipients(value: unknown, report: Report): string[] {
     } catch (error) {
       if (!(error instanceof SealwardError)) throw error;
       // The value is not quoted: a secret key pasted by mistake would land in a status.
-      report(`spec.recipients.age[${index}]`, "is not an age recipient (age1…)");
+      report(`spec.recipients.age[${index}]`, "is not an age recipient (age1… or an SSH public key)");
       return [];
     }
   });

@@ -51,14 +51,14 @@ export class IdentityStore {
     const cached = this.#cache.get(cacheKey);
     if (cached?.version === version) return cached.loaded;
     const secret = await client.get<KeySecret>(paths.secret(ownNamespace, ref.secret));
-    const loaded = read(ref, secret, where);
+    const loaded = await read(ref, secret, where);
     // Without a Secret nothing is kept: its deletion is about to be seen by the watch.
     if (secret !== null) this.#cache.set(cacheKey, { version: secret.metadata.resourceVersion, loaded });
     return loaded;
   }
 }
 
-function read(ref: IdentityRef, secret: KeySecret | null, where: string): LoadedIdentity {
+async function read(ref: IdentityRef, secret: KeySecret | null, where: string): Promise<LoadedIdentity> {
   const encoded = secret?.data?.[ref.key];
   if (encoded === undefined) {
     return failed(
@@ -68,7 +68,7 @@ function read(ref: IdentityRef, secret: KeySecret | null, where: string): Loaded
   }
   const bytes = Buffer.from(encoded, "base64");
   try {
-    const identities = parseAgeIdentities(bytes.toString("utf8"), `${where}, key "${ref.key}"`);
+    const identities = await parseAgeIdentities(bytes.toString("utf8"), `${where}, key "${ref.key}"`);
     if (identities.length > 0) return { ref, identities, problem: null };
     return failed(
       ref,

@@ -1,6 +1,6 @@
 // One pass over one object: read the world, decide, act, write status. Level-triggered: it never asks what changed, and
 // a second pass changes nothing. Knows no HTTP, no watch and no queue beyond the answer it gives to it.
-import { checkSealed, type Expectation, openSealed, SealwardError } from "../src/index.ts";
+import { checkSealed, type Expectation, includesRecipient, openSealed, SealwardError } from "../src/index.ts";
 import { applySecret } from "./apply-secret.ts";
 import { ClusterError } from "./cluster-error.ts";
 import { type Finding, findings, type Outcome, reasonOf, toConditions } from "./conditions.ts";
@@ -152,7 +152,7 @@ function environmentFinding(recipients: readonly string[], loaded: readonly Load
   const states = loaded.map(({ ref, identities, problem }) => {
     if (problem !== null) return { code: problem.code, text: problem.message };
     const held = identities.map(({ recipient }) => recipient).join(", ");
-    const useful = identities.some(({ recipient }) => recipients.includes(recipient));
+    const useful = identities.some(({ recipient }) => includesRecipient(recipients, recipient));
     const where = `key Secret ${ref.secret} (${ref.key}) holds the identity of ${held}`;
     return useful
       ? { code: null, text: where }

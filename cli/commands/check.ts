@@ -1,9 +1,17 @@
 // seal check: the keyless steps of the gate over files and folders, and a search for Secrets that are not sealed. Findings
 // go to stdout, everything else to stderr. No content of a file can stop it, only what is wrong with seal.yaml itself.
 import { resolve } from "node:path";
-import { checkSealed, type ErrorCode, SealwardError } from "../../src/index.ts";
+import {
+  checkPlain,
+  checkSealed,
+  type ErrorCode,
+  isSopsFile,
+  SealwardError,
+  type SopsSource,
+  storeOf,
+} from "../../src/index.ts";
 import { decodeText, documentOf } from "../document.ts";
-import { configMissing, findExpectation } from "../environment.ts";
+import { configMissing, findExpectation, findGoverning } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
 import { HintedError, hintsFor, printDone, safeJson, safeText } from "../report.ts";
@@ -35,11 +43,13 @@ interface Result {
   readonly column?: number;
 }
 
+type NamedSource = SopsSource & { readonly file: string };
+
 interface Survey {
   readonly io: Io;
   readonly sources: { readonly env?: string; readonly known: SettingsCache };
   readonly results: Result[];
-  /** SOPS files that are no Secrets: seen, not checked. */
+  /** SOPS files that are no Secrets and of which nothing says where they belong: seen, not checked. */
   readonly others: string[];
   /** Templates that are no YAML before they are rendered: seen, not checked. */
   readonly templates: Set<string>;
@@ -71,7 +81,10 @@ export async function check(io: Io, paths: readonly string[], options: CheckOpti
     `checked: ${count("ok")} sealed and in order, ${count("refused")} refused, ${count("unsealed")} not sealed`,
   );
   if (survey.others.length > 0)
-    await printDone(io, `not checked, for they are no Secrets: ${survey.others.join(", ")}`);
+    await printDone(
+      io,
+      `not checked, for they are no Secrets and nothing says which environment they belong to: ${survey.others.join(", ")}`,
+    );
   if (survey.templates.size > 0)
     await printDone(io, `not checked, for they are templates: ${[...survey.templates].join(", ")}`);
   if (findings.length > 0) {
@@ -95,7 +108,7 @@ function hintsByCode(findings: readonly Result[]): readonly string[] {
 }
 
 async function checkFile(survey: Survey, file: string): Promise<void> {
-  const { io, results, others, templates } = survey;
+  const { io, results, templates } = survey;
   const path = resolve(io.cwd, file);
   // Git also lists what was deleted but not yet staged, and submodules, which are folders.
   if ((await io.fs.kind(path)) !== "file") return;
@@ -105,6 +118,8 @@ async function checkFile(survey: Survey, file: string): Promise<void> {
     return;
   }
   const bytes = await io.fs.read(path);
+  const source = { bytes, store: storeOf(file), file };
+  if (source.store === "dotenv" || source.store === "ini") return checkOther(survey, source, path);
   const loose = looseText(bytes);
   if (!mentionsSecret(loose)) return;
   try {
@@ -114,9 +129,31 @@ async function checkFile(survey: Survey, file: string): Promise<void> {
     else for (const piece of pieces) await checkOneOfSeveral(survey, file, piece);
   } catch (problem) {
     if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
-    if (problem.code === "not-a-secret") others.push(file);
+    if (problem.code === "not-a-secret") await checkOther(survey, source, path);
     else if (looksBroken(loose)) results.push(refusal(file, problem, 0));
     else templates.add(file);
+  }
+}
+
+/** A SOPS file that is no Secret. Where nothing says which environment it belongs to, it is not checked. */
+async function checkOther({ io, sources, results, others }: Survey, source: NamedSource, path: string): Promise<void> {
+  const { file } = source;
+  if (!isSopsFile(source)) return;
+  try {
+    const governed = await findGoverning(io, { name: file, path }, { sealed: true }, sources);
+    if (governed === null) {
+      others.push(file);
+      return;
+    }
+    const environment = governed.environment.name;
+    const { notices } = checkPlain(source, governed.environment);
+    if (notices.length === 0) results.push({ file, environment, status: "ok" });
+    for (const { code, message } of notices) results.push({ file, environment, status: "refused", code, message });
+  } catch (problem) {
+    if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
+    const isNobodys = problem.code === "environment-mismatch" && sources.env === undefined;
+    if (problem.code === "environment-unknown" || isNobodys) others.push(file);
+    else results.push(refusal(file, problem, 0));
   }
 }
 

@@ -1,52 +1,95 @@
 // seal edit: opens a sealed file in an editor and seals what changed. On a mistake the person may correct it; the file
 // on disk is touched only once everything is right.
-import { openSealed, readManifest, resealEdited, SealwardError } from "../../src/index.ts";
+import {
+  openPlain,
+  openSealed,
+  openSops,
+  ownIdentities,
+  readManifest,
+  resealEdited,
+  resealSops,
+  SealwardError,
+} from "../../src/index.ts";
 import { describeChanges, keysOf } from "../changes.ts";
-import { readChangeable, withContent } from "../document.ts";
+import { decodeText, documentIn, type Input, readChangeableInput, withContent } from "../document.ts";
 import { editText } from "../editor.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { deliverBack } from "../output.ts";
+import { governing, isOther } from "../other-files.ts";
+import { deliverBack, replaceInput } from "../output.ts";
 import { HintedError, hinting, hintsFor, printDone, printError, printNote } from "../report.ts";
+import { type StoreFlags, sourceOf } from "../store-choice.ts";
 
-export interface EditOptions {
+export interface EditOptions extends StoreFlags {
   readonly env?: string;
   readonly identity?: readonly string[];
 }
 
 export async function edit(io: Io, file: string, options: EditOptions): Promise<void> {
-  const document = await readChangeable(io, file);
+  const input = await readChangeableInput(io, file);
+  if (await isOther(io, input, options)) return editOther(io, input, options);
+  const document = { ...documentIn(input), path: input.path };
   const found = await requireExpectation(io, document, options);
   await withIdentities(io, { ...options, ...found }, async (identities) => {
     const opened = await openSealed(document.content, found.expectation, identities, document.name);
     for (const notice of opened.notices) await printNote(io, `${notice.message} (${notice.code})`);
 
     const untouched = `${file} was not changed`;
-    const accept = async (edited: string): Promise<string | null> => {
-      if (edited === opened.plainText) {
-        await printDone(io, `nothing changed: ${file}`);
-        return null;
-      }
-      try {
-        const sealed = await sealing(untouched, () =>
-          resealEdited(document.content, edited, found.expectation, identities, { now: io.now(), file }),
-        );
-        await deliverBack(io, document, withContent(document, sealed.text));
-        const after = keysOf(readManifest(sealed.text, file));
-        await printDone(io, `sealed ${file}: ${describeChanges(sealed.changed, keysOf(found.manifest), after)}`);
-        return null;
-      } catch (problem) {
-        if (!(problem instanceof SealwardError) || !io.stdin.isTty) throw problem;
-        await printError(io, problem);
-        const answer = await io.ask("Edit again? [Y/n] ");
-        if (/^n/i.test(answer.trim()))
-          throw new SealwardError("cancelled", "Cannot seal the edited text: the edit was given up");
-        return edited;
-      }
-    };
+    const accept = correctable(io, async (edited) => {
+      if (edited === opened.plainText) return printDone(io, `nothing changed: ${file}`);
+      const sealed = await sealing(untouched, () =>
+        resealEdited(document.content, edited, found.expectation, identities, { now: io.now(), file }),
+      );
+      await deliverBack(io, document, withContent(document, sealed.text));
+      const after = keysOf(readManifest(sealed.text, file));
+      await printDone(io, `sealed ${file}: ${describeChanges(sealed.changed, keysOf(found.manifest), after)}`);
+    });
     await hinting({ "not-utf8": `save it as UTF-8; ${untouched}` }, () => editText(io, opened.plainText, file, accept));
   });
+}
+
+/** The same for a SOPS file that is no Secret. What is not text is for `decrypt -o` and `encrypt`. */
+async function editOther(io: Io, input: Input & { readonly path: string }, options: EditOptions): Promise<void> {
+  const source = sourceOf(input, options);
+  const governed = await governing(io, source, { ...options, path: input.path });
+  await withIdentities(io, { ...options, ...governed }, async (found) => {
+    const identities = governed === null ? found : ownIdentities(found, governed.environment);
+    const how = { identities, namedOnly: governed !== null, now: io.now() };
+    const opened = governed === null ? await openSops(source, how) : await openPlain(source, governed.environment, how);
+    const before = decodeText(opened.bytes, input.name);
+    await editText(
+      io,
+      before,
+      input.name,
+      correctable(io, async (edited) => {
+        if (edited === before) return printDone(io, `nothing changed: ${input.name}`);
+        const { text, notices } = await sealing(`${input.name} was not changed`, () =>
+          resealSops(source, Buffer.from(edited), how),
+        );
+        await replaceInput(io, input, text);
+        for (const notice of notices) await printNote(io, notice);
+        await printDone(io, `sealed ${input.name}: edited`);
+      }),
+    );
+  });
+}
+
+/** For an editor's outcome: what is wrong with it can be corrected, where a person is there to do it. */
+function correctable(io: Io, accept: (edited: string) => Promise<void>): (edited: string) => Promise<string | null> {
+  return async (edited) => {
+    try {
+      await accept(edited);
+      return null;
+    } catch (problem) {
+      if (!(problem instanceof SealwardError) || !io.stdin.isTty) throw problem;
+      await printError(io, problem);
+      const answer = await io.ask("Edit again? [Y/n] ");
+      if (/^n/i.test(answer.trim()))
+        throw new SealwardError("cancelled", "Cannot seal the edited text: the edit was given up");
+      return edited;
+    }
+  };
 }
 
 /** Says of a mistake that its place is in the text as edited, which is gone by then, and that the file is as it was. */

@@ -1,21 +1,27 @@
 // seal set: one value of a sealed file, from stdin or a file, never from the argument list, where other users of the
-// machine and the shell's history would see it. The bytes are taken as they are.
+// machine and the shell's history would see it. The bytes are taken as they are. KEY is the name of a Secret's key, or in any
+// other file a path as sops writes it.
 import { resolve } from "node:path";
-import { setValue } from "../../src/index.ts";
+import { formatPath, parsePath, setInSops, setValue } from "../../src/index.ts";
 import { keysOf } from "../changes.ts";
-import { readChangeable, withContent } from "../document.ts";
+import { decodeText, readChangeable, readChangeableInput, withContent } from "../document.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
+import { changeOther, isOther } from "../other-files.ts";
 import { deliverBack } from "../output.ts";
 import { ChangedMeanwhile, printDone, printNote, shellQuote, UsageError } from "../report.ts";
+import type { StoreFlags } from "../store-choice.ts";
 
-export interface SetOptions {
+export interface SetOptions extends StoreFlags {
   readonly env?: string;
   readonly identity?: readonly string[];
   readonly fromFile?: string;
   readonly trim?: boolean;
   readonly allowEmpty?: boolean;
+  /** The value is JSON, and has its type. */
+  readonly json?: boolean;
+  readonly ignoreMac?: boolean;
   /** Something follows KEY in the argument list. */
   readonly hasValue?: boolean;
 }
@@ -28,6 +34,15 @@ export async function set(io: Io, file: string, key: string, options: SetOptions
       "Cannot take a value from the argument list: it is in the shell's history now, and other users may have seen it",
       "the value comes from stdin: `printf %s … | seal set FILE KEY`",
     );
+  }
+  if (await isOther(io, await readChangeableInput(io, file), options)) {
+    const path = key.startsWith("[") ? parsePath(key) : [key];
+    const bytes = await readValue(io, options);
+    const value = options.json ? { json: decodeText(bytes, "the new value") } : { text: bytes };
+    return changeOther(io, file, options, {
+      change: (source, how) => setInSops(source, path, value, how),
+      done: `set ${formatPath(path)}`,
+    });
   }
   // What was typed is not repeated: with `KEY=VALUE` it would hold the value.
   if (!/^[-._a-zA-Z0-9]+$/.test(key)) {

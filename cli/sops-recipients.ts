@@ -1,0 +1,166 @@
+// Who can open a file that no seal.yaml governs, and what of it is encrypted: flags and variables as `sops` knows them, then
+// .sops.yaml. Under a seal.yaml its recipients are the only ones, and what names others is refused.
+import { resolve } from "node:path";
+import {
+  type CreationRule,
+  SealwardError,
+  type SelectionRule,
+  type SopsRecipients,
+  uniqueRecipients,
+} from "../src/index.ts";
+import type { Input } from "./document.ts";
+import type { Io } from "./io.ts";
+import { printNote, UsageError } from "./report.ts";
+import { findRule, findSopsConfig } from "./sops-config.ts";
+import type { StoreFlags } from "./store-choice.ts";
+
+/** The flags of `sops encrypt`, as commander names them. */
+export interface SopsFlags extends StoreFlags {
+  readonly age?: string;
+  readonly kms?: string;
+  readonly pgp?: string;
+  readonly gcpKms?: string;
+  readonly azureKv?: string;
+  readonly hcVaultTransit?: string;
+  readonly hckms?: string;
+  readonly unencryptedSuffix?: string;
+  readonly encryptedSuffix?: string;
+  readonly unencryptedRegex?: string;
+  readonly encryptedRegex?: string;
+  readonly unencryptedCommentRegex?: string;
+  readonly encryptedCommentRegex?: string;
+  readonly macOnlyEncrypted?: boolean;
+  readonly shamirSecretSharingThreshold?: number;
+  readonly config?: string;
+  readonly allowNothingSelected?: boolean;
+}
+
+/** The flags and variables with which sops chooses recipients, each with the kind of key it names. */
+const keySources = [
+  ["age", "--age", "SOPS_AGE_RECIPIENTS"],
+  ["kms", "--kms", "SOPS_KMS_ARN"],
+  ["pgp", "--pgp", "SOPS_PGP_FP"],
+  ["gcpKms", "--gcp-kms", "SOPS_GCP_KMS_IDS"],
+  ["azureKv", "--azure-kv", "SOPS_AZURE_KEYVAULT_URLS"],
+  ["hcVaultTransit", "--hc-vault-transit", "SOPS_VAULT_URIS"],
+  ["hckms", "--hckms", "SOPS_HUAWEICLOUD_KMS_IDS"],
+] as const;
+
+const ruleFlags = [
+  ["unencryptedSuffix", "unencrypted_suffix"],
+  ["encryptedSuffix", "encrypted_suffix"],
+  ["unencryptedRegex", "unencrypted_regex"],
+  ["encryptedRegex", "encrypted_regex"],
+  ["unencryptedCommentRegex", "unencrypted_comment_regex"],
+  ["encryptedCommentRegex", "encrypted_comment_regex"],
+] as const;
+
+interface Named {
+  readonly kind: (typeof keySources)[number][0];
+  readonly source: string;
+  readonly value: string;
+}
+
+function namedKeys(io: Io, flags: SopsFlags): readonly Named[] {
+  return keySources.flatMap(([kind, flag, variable]): Named[] => {
+    const given = flags[kind];
+    if (given !== undefined) return [{ kind, source: flag, value: given }];
+    const value = io.env[variable] ?? "";
+    return value === "" ? [] : [{ kind, source: variable, value }];
+  });
+}
+
+/** @throws usage where something beside seal.yaml names recipients */
+export function assertNoOtherRecipients(io: Io, flags: SopsFlags): void {
+  const [given] = namedKeys(io, flags);
+  if (given === undefined) return;
+  const advice = given.source.startsWith("--")
+    ? `leave ${given.source} out; who belongs to the environment stands in seal.yaml`
+    : `take it out of the environment for this command: \`env -u ${given.source} seal …\``;
+  throw new UsageError(
+    `Cannot seal with the recipients in ${given.source}: under a seal.yaml its recipients are the only ones`,
+    advice,
+  );
+}
+
+/** The selection rule that flags name. @throws usage for more than one */
+export function ruleFromFlags(flags: SopsFlags): SelectionRule | null {
+  const given = ruleFlags.flatMap(([key, name]) => {
+    const pattern = flags[key];
+    return pattern === undefined ? [] : [{ name, pattern }];
+  });
+  const [rule = null, second] = given;
+  if (rule !== null && second !== undefined)
+    throw new UsageError(
+      `Cannot encrypt by two selection rules: both ${rule.name} and ${second.name} are given`,
+      "leave one of them out",
+    );
+  return rule;
+}
+
+export interface Sealing {
+  readonly recipients: SopsRecipients;
+  readonly rule: SelectionRule | null;
+  readonly onlyEncrypted: boolean;
+}
+
+/**
+ * What flags, variables and .sops.yaml say about a file. Null where none of them names a recipient.
+ * @throws rule-missing, config-invalid, recipient-unsupported, usage
+ */
+export async function findSealing(io: Io, input: Input, flags: SopsFlags): Promise<Sealing | null> {
+  const name = flags.filenameOverride ?? (input.path === null ? null : input.name);
+  const found = await findSopsConfig(io, name, { flag: flags.config, settings: null });
+  const rule =
+    found === null || found.config.rules === null ? null : await findRule(io, found, name ?? resolve(io.cwd, "-"));
+  if (rule !== null) await printUnused(io, rule);
+  const named = namedKeys(io, flags);
+  const recipients = named.length > 0 ? recipientsNamed(named, flags) : rule === null ? null : recipientsOf(rule);
+  if (recipients === null) return null;
+  return {
+    recipients,
+    rule: combined(ruleFromFlags(flags), rule),
+    onlyEncrypted: flags.macOnlyEncrypted ?? rule?.macOnlyEncrypted ?? false,
+  };
+}
+
+/** As sops: a flag takes the place of the same field of the rule, and stands in conflict with another. */
+function combined(flag: SelectionRule | null, rule: CreationRule | null): SelectionRule | null {
+  const other = rule?.selection ?? null;
+  if (flag === null || other === null || flag.name === other.name) return flag ?? other;
+  throw new UsageError(
+    `Cannot encrypt by two selection rules: ${flag.name} is given, and the creation rule has ${other.name}`,
+    "leave the flag out, or change the rule in .sops.yaml",
+  );
+}
+
+function recipientsNamed(named: readonly Named[], flags: SopsFlags): SopsRecipients {
+  const other = named.find(({ kind }) => kind !== "age");
+  if (other !== undefined)
+    throw new SealwardError(
+      "recipient-unsupported",
+      `${other.source} names keys of a kind that Sealward cannot encrypt for; it encrypts for age recipients`,
+    );
+  const recipients = named.flatMap(({ value }) => value.split(",").map((part) => part.trim()));
+  return {
+    groups: [uniqueRecipients(recipients.filter((part) => part !== ""))],
+    threshold: flags.shamirSecretSharingThreshold,
+  };
+}
+
+function recipientsOf({ groups, shamirThreshold, place, index }: CreationRule): SopsRecipients | null {
+  const other = groups.flat().find(({ kind }) => kind !== "age");
+  if (other !== undefined)
+    throw new SealwardError(
+      "recipient-unsupported",
+      `Creation rule ${index + 1} names a key of the kind ${other.kind}, which Sealward cannot encrypt for; it encrypts for age recipients`,
+      place,
+    );
+  const named = groups.map((group) => uniqueRecipients(group.map(({ id }) => id))).filter((group) => group.length > 0);
+  return named.length === 0 ? null : { groups: named, threshold: shamirThreshold };
+}
+
+async function printUnused(io: Io, { unused, index }: CreationRule): Promise<void> {
+  for (const { name, why } of unused)
+    if (why === "unknown") await printNote(io, `creation rule ${index + 1} has the key ${name}, which means nothing`);
+}
