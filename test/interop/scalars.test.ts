@@ -14,12 +14,12 @@ import { type Peers, peers } from "../support/peers.ts";
 const own = generateAgeIdentity();
 
 /** What sops makes of each scalar, in one run: `type bytes`, or `null`. */
-function oracle(tools: Peers, scalars: readonly string[]): string[] {
+async function oracle(tools: Peers, scalars: readonly string[]): Promise<string[]> {
   const lines = scalars.map((scalar, index) => `k${index}: ${scalar}`);
   const path = tools.file("scalars.yaml", `${lines.join("\n")}\n`);
   const text = tools.run("sops", ["encrypt", "--age", own.identity.recipient, path]);
   const read = parse(text, { schema: "failsafe", uniqueKeys: false });
-  const dataKey = unwrapDataKey(read.sops.age[0].enc, own.identity);
+  const dataKey = await unwrapDataKey(read.sops.age[0].enc, own.identity);
   if (dataKey === null) throw new Error("sops wrote a blob that we cannot open");
   const key = createSecretKey(dataKey);
   return scalars.map((_, index) => {
@@ -80,10 +80,10 @@ describe.skipIf(findTool("sops") === null)(titled("plain scalars, as the release
   });
   afterAll(() => tools.remove());
 
-  it("numbers, times, words and what looks like them", () => {
+  it("numbers, times, words and what looks like them", async () => {
     const random = fc.sample(numberLike, 3000).filter(isScalar);
     const unique = [...new Set(random)].filter((text) => ours(text) !== "unsupported");
-    const theirs = oracle(tools, unique);
+    const theirs = await oracle(tools, unique);
     expect(
       unique.flatMap((text, index) =>
         ours(text) === theirs[index] ? [] : [`${text}: ${ours(text)} / ${theirs[index]}`],

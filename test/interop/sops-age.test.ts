@@ -11,7 +11,7 @@ const readable = layouts.filter(([, manifest]) => !manifest.includes('"123"'));
 
 describe("the sops-age package, a second reader of the format", () => {
   it.each(readable)("reads what we sealed: %s", async (_, manifest) => {
-    const text = sealed(prod, manifest);
+    const text = await sealed(prod, manifest);
     const theirs = await decryptSops(text, { secretKey: prod.secretKey, fileType: "yaml" });
     const { data } = await openSealed(text, { environment: prod.policy, target: "own" }, [prod.identity]);
     const decoded = Object.entries<string>(theirs.data ?? {}).map(([key, base64]) => [

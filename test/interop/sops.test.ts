@@ -57,7 +57,7 @@ describe.skipIf(findTool("sops") === null)(titled("the released sops", "sops"), 
   };
 
   it.each(layouts)("opens what we sealed, with equal content: %s", async (_, manifest) => {
-    const text = sealed(prod, manifest);
+    const text = await sealed(prod, manifest);
     const theirs = contentOf(decrypt(text));
     expect(theirs.data).toEqual(await ourContentOf(text));
     expect(theirs.data).toEqual(contentOf(manifest).data);
@@ -65,7 +65,7 @@ describe.skipIf(findTool("sops") === null)(titled("the released sops", "sops"), 
   });
 
   it("opens what we sealed again after an edit and after setting a value", async () => {
-    const text = sealed(prod);
+    const text = await sealed(prod);
     const opened = await openSealed(text, here, [prod.identity]);
     const edited = await resealEdited(
       text,
@@ -81,13 +81,13 @@ describe.skipIf(findTool("sops") === null)(titled("the released sops", "sops"), 
   });
 
   it("changes a value, and the binding holds", async () => {
-    const changed = change(sealed(prod), "set", "FILE", '["stringData"]["PASSWORD"]', '"rotated"');
+    const changed = change(await sealed(prod), "set", "FILE", '["stringData"]["PASSWORD"]', '"rotated"');
     expect(await ourContentOf(changed)).toMatchObject({ PASSWORD: "rotated", TOKEN: canary });
   });
 
   it("edits a value and a comment, and the binding holds", async () => {
     const manifest = mutate(databaseSecret, "stringData:\n", "stringData:\n  # rotate in May\n");
-    const path = tools.file("sealed.yaml", sealed(prod, manifest));
+    const path = tools.file("sealed.yaml", await sealed(prod, manifest));
     const script = tools.file("edit.sh", `#!/bin/sh\nsed -i 's/${canary}$/rotated/; s/in May/in June/' "$1"\n`);
     tools.run("sops", ["decrypt", path]);
     tools.run("sops", ["edit", path], { editor: `sh ${script}` });
@@ -102,7 +102,7 @@ describe.skipIf(findTool("sops") === null)(titled("the released sops", "sops"), 
     ["adds an annotation", '["metadata"]["annotations"]["note"]', '"hello"'],
     ["renames the Secret's type", '["type"]', '"example.org/other"'],
   ])("%s: the binding tells, and binding again repairs it", async (_, path, value) => {
-    const changed = change(sealed(prod), "set", "FILE", path, value);
+    const changed = change(await sealed(prod), "set", "FILE", path, value);
     await expectRefusal(() => openSealed(changed, here, [prod.identity]), "binding-mismatch");
     const bound = await bindSealed(changed, { environment: prod.policy, now }, [prod.identity]);
     const opened = await openSealed(bound.text, here, [prod.identity]);
@@ -112,7 +112,7 @@ describe.skipIf(findTool("sops") === null)(titled("the released sops", "sops"), 
   });
 
   it("adds a recipient: the gate calls it foreign", async () => {
-    const changed = change(sealed(prod), "rotate", "-i", "--add-age", stranger.identity.recipient, "FILE");
+    const changed = change(await sealed(prod), "rotate", "-i", "--add-age", stranger.identity.recipient, "FILE");
     await expectRefusal(() => openSealed(changed, here, [prod.identity]), "recipient-foreign");
     const bound = await bindSealed(changed, { environment: prod.policy, now }, [prod.identity]);
     expect(bound.text).not.toContain(stranger.identity.recipient);
@@ -121,14 +121,14 @@ describe.skipIf(findTool("sops") === null)(titled("the released sops", "sops"), 
 
   it("synchronises recipients (updatekeys): a foreign one is refused", async () => {
     tools.file(".sops.yaml", `creation_rules:\n  - age: ${prod.identity.recipient},${stranger.identity.recipient}\n`);
-    const path = tools.file("sealed.yaml", sealed(prod));
+    const path = tools.file("sealed.yaml", await sealed(prod));
     tools.run("sops", ["updatekeys", "-y", path]);
     tools.file(".sops.yaml", "");
     await expectRefusal(() => openSealed(tools.read(path), here, [prod.identity]), "recipient-foreign");
   });
 
   it("rotates the data key, and the binding holds", async () => {
-    const text = sealed(prod);
+    const text = await sealed(prod);
     const rotated = change(text, "rotate", "-i", "FILE");
     expect(rotated).not.toBe(text);
     expect(await ourContentOf(rotated)).toEqual(contentOf(databaseSecret).data);

@@ -90,9 +90,11 @@ async function accepted(samples: readonly string[]): Promise<string[]> {
   const taken: string[] = [];
   for (const sample of samples) {
     try {
-      const opened = await openSealed(sealed(prod, secretWith([sample])), { environment: prod.policy, target: "own" }, [
-        prod.identity,
-      ]);
+      const opened = await openSealed(
+        await sealed(prod, secretWith([sample])),
+        { environment: prod.policy, target: "own" },
+        [prod.identity],
+      );
       if (Object.keys(opened.annotations).length === 3) taken.push(sample);
     } catch (error) {
       if (!(error instanceof SealwardError)) throw error;
@@ -113,7 +115,7 @@ describe.skipIf(findTool("sops") === null)(titled("spellings of a clear text", "
     expect(taken.length).toBeGreaterThan(100);
     for (let start = 0; start < taken.length; start += 20) {
       const batch = taken.slice(start, start + 20);
-      const text = sealed(prod, secretWith(batch));
+      const text = await sealed(prod, secretWith(batch));
       const { annotations } = await openSealed(text, { environment: prod.policy, target: "own" }, [prod.identity]);
       // As JSON, because sops' YAML writer has its own trouble with line separators.
       const theirs = JSON.parse(

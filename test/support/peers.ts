@@ -8,7 +8,7 @@ import { findTool, type Tool } from "./available.ts";
 export interface Peers {
   readonly home: string;
   /** Writes a file into the home and gives its path. */
-  file(name: string, text: string | Uint8Array): string;
+  file(name: string, text: string | Uint8Array, mode?: number): string;
   read(path: string): string;
   readBytes(path: string): Buffer;
   /** Runs a tool that must succeed, in the home, and gives its output. */
@@ -30,9 +30,9 @@ export function peers(secretKeys: readonly string[]): Peers {
   };
   return {
     home,
-    file: (name, text) => {
+    file: (name, text, mode) => {
       const path = join(home, name);
-      writeFileSync(path, text);
+      writeFileSync(path, text, { mode });
       return path;
     },
     read: (path) => readFileSync(path, "utf8"),

@@ -55,8 +55,8 @@ data:
   TOKEN: ${Buffer.from(canary).toString("base64")}
 `;
 
-export function sealed(env: TestEnvironment, manifest: string = databaseSecret): string {
-  return sealManifest(manifest, { environment: env.policy, now }).text;
+export async function sealed(env: TestEnvironment, manifest: string = databaseSecret): Promise<string> {
+  return (await sealManifest(manifest, { environment: env.policy, now })).text;
 }
 
 /** The code (and the error) of a call that must be refused. */
