@@ -313,17 +313,22 @@ describe("refused files", () => {
     expect((await dir.run(["check"])).stdout).toMatch(/^deploy\/staging\/all\.yaml:\d+:\d+: shape-invalid: /);
   });
 
-  test("a SOPS file that is no Secret is named as not checked", async () => {
+  test("a SOPS file that is no Secret is checked where its path says whose it is, and named where nothing does", async () => {
     const dir = await sealedRepository();
-    dir.write(
-      "deploy/prod/values.yaml",
-      dir.read("deploy/prod/db.sealed.yaml").replace("kind: Secret", "kind: Values"),
-    );
-    const { stdout, stderr } = await succeed(dir.run(["check"]));
+    dir.write("deploy/prod/values.yaml", "password: x\n");
+    await succeed(dir.run(["encrypt", "-i", "deploy/prod/values.yaml"]));
+    dir.write("chart/values.yaml", dir.read("deploy/prod/values.yaml"));
+    const { stdout, stderr } = await dir.run(["check"]);
     expect([stdout, stderr]).toEqual([
       "",
-      expect.stringContaining("not checked, for they are no Secrets: deploy/prod/values.yaml"),
+      expect.stringMatching(
+        /checked: 3 sealed and in order.*\nnot checked, for they are no Secrets.*: chart\/values\.yaml/,
+      ),
     ]);
+    dir.write("deploy/staging/values.yaml", dir.read("deploy/prod/values.yaml"));
+    const moved = await dir.run(["check", "deploy"]);
+    expect([moved.code, moved.stdout]).toEqual([1, expect.stringContaining("deploy/staging/values.yaml")]);
+    expect(moved.stdout).toContain("recipient-foreign");
   });
 });
 

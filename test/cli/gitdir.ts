@@ -15,8 +15,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { nodeFiles } from "../../cli/files.ts";
-import { type Io, runChild } from "../../cli/io.ts";
+import { eachOnce, type Io, runChild } from "../../cli/io.ts";
 import { run } from "../../cli/run.ts";
+import { SealwardError } from "../../src/errors.ts";
 
 export interface Outcome {
   readonly code: number;
@@ -32,6 +33,8 @@ export interface Given {
   readonly isTty?: boolean;
   /** Answers to questions, in order. */
   readonly answers?: readonly string[];
+  /** Answers to questions whose answer is not shown, in order, null for ^C; without it there is no terminal for them. */
+  readonly secrets?: readonly (string | null)[];
 }
 
 export interface GitDir {
@@ -86,6 +89,7 @@ export function gitdir(files: Readonly<Record<string, string>> = {}): GitDir {
 export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr: string }): Io {
   const isTty = given.isTty ?? false;
   const answers = [...(given.answers ?? [])];
+  const secrets = [...(given.secrets ?? [])];
   const output = (name: "stdout" | "stderr") => ({
     isTty,
     write: async (data: string | Uint8Array) => {
@@ -105,6 +109,15 @@ export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr:
     now: () => now,
     run: runChild,
     ask: async () => answers.shift() ?? "n",
+    askSecret: async (question) => {
+      if (given.secrets === undefined) return null;
+      out.stderr += question;
+      const secret = secrets.shift();
+      if (secret === undefined) throw new Error("asked once too often");
+      if (secret === null) throw new SealwardError("cancelled", "Cancelled at a question");
+      return secret;
+    },
+    once: eachOnce(),
     onSignal: () => () => undefined,
   };
 }

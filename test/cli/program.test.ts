@@ -1,9 +1,10 @@
 // From arguments to options, and what commander itself answers.
 import type { Command } from "commander";
 import { expect, test } from "vitest";
-import { createProgram, version } from "../../cli/program.ts";
+import { createProgram } from "../../cli/program.ts";
+import { version } from "../../cli/version.ts";
 import packageJson from "../../package.json" with { type: "json" };
-import { fakeIo, gitdir } from "./gitdir.ts";
+import { fakeIo, gitdir, manifest, sealedRepository } from "./gitdir.ts";
 
 /** Parses without running anything: what the action of which command would be called with. */
 async function parse(argv: readonly string[]): Promise<unknown[]> {
@@ -21,15 +22,21 @@ async function parse(argv: readonly string[]): Promise<unknown[]> {
 
 const secretDefaults = { namespace: "sealward-system" };
 const table: readonly [string, readonly unknown[]][] = [
-  ["--env prod", ["encrypt", undefined, { env: "prod" }]],
-  ["db.yaml", ["encrypt", "db.yaml", {}]],
-  ["- --env prod", ["encrypt", "-", { env: "prod" }]],
-  ["encrypt -i db.yaml", ["encrypt", "db.yaml", { inPlace: true }]],
-  ["encrypt db.yaml -o out.yaml --force --wrap", ["encrypt", "db.yaml", { out: "out.yaml", force: true, wrap: true }]],
-  ["db.yaml --scope namespace -n payments", ["encrypt", "db.yaml", { scope: "namespace", namespace: "payments" }]],
-  ["decrypt db.yaml --identity a --identity b", ["decrypt", "db.yaml", { identity: ["a", "b"] }]],
-  ["decrypt --identity a db.yaml", ["decrypt", "db.yaml", { identity: ["a"] }]],
-  ["decrypt - -o x.plain.yaml", ["decrypt", "-", { out: "x.plain.yaml" }]],
+  ["--env prod", ["encrypt", [], { env: "prod" }]],
+  ["db.yaml", ["encrypt", ["db.yaml"], {}]],
+  ["- --env prod", ["encrypt", ["-"], { env: "prod" }]],
+  ["encrypt -i db.yaml", ["encrypt", ["db.yaml"], { inPlace: true }]],
+  [
+    "encrypt db.yaml -o out.yaml --force --wrap",
+    ["encrypt", ["db.yaml"], { out: "out.yaml", force: true, wrap: true }],
+  ],
+  ["db.yaml --scope namespace -n payments", ["encrypt", ["db.yaml"], { scope: "namespace", namespace: "payments" }]],
+  ["decrypt db.yaml --identity a --identity b", ["decrypt", ["db.yaml"], { identity: ["a", "b"] }]],
+  ["decrypt --identity a db.yaml", ["decrypt", ["db.yaml"], { identity: ["a"] }]],
+  ["decrypt - -o x.plain.yaml", ["decrypt", ["-"], { out: "x.plain.yaml" }]],
+  ["encrypt -i a b --age r", ["encrypt", ["a", "b"], { inPlace: true, age: "r" }]],
+  ["decrypt a --extract p --ignore-mac", ["decrypt", ["a"], { extract: "p", ignoreMac: true }]],
+  ["explain a --config c", ["explain", "a", { config: "c" }]],
   ["edit db.yaml --env prod", ["edit", "db.yaml", { env: "prod" }]],
   ["set db.yaml KEY --trim --from-file v", ["set", "db.yaml", "KEY", { trim: true, fromFile: "v" }]],
   ["bind db.yaml --scope environment", ["bind", "db.yaml", { scope: "environment" }]],
@@ -70,7 +77,8 @@ test.each([
   [["chek"], "unknown command 'chek' (did you mean check?)"],
   [["version"], "unknown command 'version' (did you mean --version?)"],
   [["rotate"], "unknown command 'rotate'\n"],
-  [["a.yaml", "b.yaml"], "too many arguments"],
+  [["a.yaml", "b.yaml"], "Cannot seal several files to one place"],
+  [["decrypt", "a.yaml", "b.yaml"], "Cannot open several files to one place"],
   [["env", "manifst", "prod"], "Did you mean manifest?"],
 ])("%j is a usage error with a hint", async (argv, message) => {
   const { code, stdout, stderr } = await gitdir().run(argv);
@@ -79,13 +87,29 @@ test.each([
   expect(stderr).toContain("hint:");
 });
 
-test("there is no flag that names a recipient to seal for", async () => {
-  for (const flag of ["--age", "--recipient", "--kms", "--pgp"]) {
-    expect((await gitdir().run(["encrypt", flag, "x"])).stderr).toContain(`unknown option '${flag}'`);
+test("no flag names a recipient to seal for where a seal.yaml says who", async () => {
+  const dir = await sealedRepository();
+  for (const flag of ["--age", "--kms", "--pgp", "--gcp-kms", "--azure-kv", "--hc-vault-transit", "--hckms"]) {
+    const { code, stderr } = await dir.run(["encrypt", "--env", "prod", flag, "x"], { stdin: manifest() });
+    expect(code).toBe(2);
+    expect(stderr).toContain(
+      `Cannot seal with the recipients in ${flag}: under a seal.yaml its recipients are the only`,
+    );
   }
+});
+
+test.each([
+  [["-d", "a.yaml"], "decrypt"],
+  [["-i", "--decrypt", "a.yaml"], "decrypt"],
+  [["-e", "a.yaml"], "encrypt"],
+  [["--age", "x", "-e", "a.yaml"], "encrypt"],
+])("%j is understood as sops understands it", async (argv, command) => {
+  const { stderr } = await gitdir().run(argv);
+  expect(stderr).toMatch(/Cannot read ".*a\.yaml"/);
+  expect(await gitdir().run([command, "a.yaml"])).toMatchObject({ code: 6 });
 });
 
 test("a first word that is a file is the file, whatever it is called", async () => {
   const { stderr } = await gitdir({ decypt: "a: 1\n" }).run(["decypt"]);
-  expect(stderr).toContain("decypt:1:1: Expected a v1 Secret");
+  expect(stderr).toContain("decypt: Cannot seal: no seal.yaml governs the file");
 });

@@ -74,10 +74,10 @@ describe("deploy/", () => {
     });
   });
 
-  it("copies one file into the image, and allows it no core dump", async () => {
+  it("copies the program and what it loads into the image, and allows it no core dump", async () => {
     const text = await read("Containerfile");
     expect(text.match(/^COPY .*$/gm)).toEqual([
-      "COPY --chmod=0444 dist/sealward-controller.cjs /app/sealward-controller.cjs",
+      "COPY --chmod=0444 dist/sealward-controller.cjs dist/age-encryption.cjs /app/",
     ]);
     expect(text).toContain("ulimit -c 0");
   });

@@ -66,7 +66,7 @@ describe.each(availableClusters())("labels of namespaces on the $name API server
     await environment(open, { matchExpressions: [{ key: "stage", operator: "NotIn", values: ["staging"] }] });
     await startBehindCurtain();
     await stage.namespace("unseen", { stage: "staging" });
-    await stage.bind("unseen", "db", seal(open, { name: "db", namespace: "unseen" }));
+    await stage.bind("unseen", "db", await seal(open, { name: "db", namespace: "unseen" }));
     await untilRetried("boundsecret/unseen/db", "not-found");
     expect(await stage.secret("unseen", "db")).toBeNull();
     curtain.lift();
@@ -97,7 +97,7 @@ describe.each(availableClusters())("labels of namespaces on the $name API server
     await startBehindCurtain();
     await before(name);
     await stage.namespace(name, { stage: "staging" });
-    await stage.bind(name, "db", seal(labelled, { name: "db", namespace: name }));
+    await stage.bind(name, "db", await seal(labelled, { name: "db", namespace: name }));
     await untilRetried(`boundsecret/${name}/db`, "conflict");
     expect(await stage.secret(name, "db")).toBeNull();
     curtain.lift();

@@ -67,13 +67,13 @@ describe.each(availableClusters())("the controller process on the $name API serv
    * none has more objects than this one.
    */
   const passed = async (name: string): Promise<void> => {
-    await stage.bind("ledger", name, seal(stage.prod, { name, namespace: "ledger" }));
+    await stage.bind("ledger", name, await seal(stage.prod, { name, namespace: "ledger" }));
     await stage.untilReason("ledger", name, "Applied");
   };
 
   it("opens a file sealed for prod in a prod namespace, and refuses it in a staging one, naming both", async () => {
-    await stage.bind("payments", "db", seal(stage.prod, { name: "db", namespace: "payments" }));
-    await stage.bind("shop", "db", seal(stage.prod, { name: "db", namespace: "shop" }));
+    await stage.bind("payments", "db", await seal(stage.prod, { name: "db", namespace: "payments" }));
+    await stage.bind("shop", "db", await seal(stage.prod, { name: "db", namespace: "shop" }));
     await stage.untilReason("payments", "db", "Applied");
     const { Ready } = await stage.untilReason("shop", "db", "EnvironmentMismatch");
     expect(Ready?.message).toContain('"prod"');
@@ -90,7 +90,7 @@ describe.each(availableClusters())("the controller process on the $name API serv
   it("takes an Environment and a key Secret that come later than the BoundSecret", async () => {
     const late = keyed("late");
     await stage.namespace("late-ns");
-    await stage.bind("late-ns", "db", seal(late, { name: "db", namespace: "late-ns" }));
+    await stage.bind("late-ns", "db", await seal(late, { name: "db", namespace: "late-ns" }));
     await stage.untilReason("late-ns", "db", "NamespaceUngoverned");
     await stage.apply(environmentObject(late, { names: ["late-ns"] }));
     await stage.apply(keySecret(late));

@@ -35,7 +35,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
 
   it("opens a file sealed for prod in a prod namespace, as a Secret that it owns", async () => {
     const metadata = '  labels:\n    team: pay\n  annotations:\n    example.org/note: "n"\n';
-    await stage.bind("payments", "db", seal(stage.prod, { name: "db", namespace: "payments", metadata }));
+    await stage.bind("payments", "db", await seal(stage.prod, { name: "db", namespace: "payments", metadata }));
     const conditions = await stage.untilReason("payments", "db", "Applied");
     const bound = await stage.boundSecret("payments", "db");
     const secret = await stage.secret("payments", "db");
@@ -66,7 +66,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
   });
 
   it("writes one event for each transition, and none for a pass that changed nothing", async () => {
-    await stage.bind("payments", "told", seal(stage.prod, { name: "told", namespace: "payments" }));
+    await stage.bind("payments", "told", await seal(stage.prod, { name: "told", namespace: "payments" }));
     await stage.untilReason("payments", "told", "Applied");
     await stage.changedBySecondPass();
     await stage.bind("payments", "told", "not: sealed\n");
@@ -99,14 +99,14 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
     ["kubernetes.io/basic-auth", { username: "u", password: canary }],
   ])("opens Secrets of type %s", async (type, values) => {
     const name = type.replace(/\W/g, "-");
-    await stage.bind("payments", name, seal(stage.prod, { name, namespace: "payments", type, values }));
+    await stage.bind("payments", name, await seal(stage.prod, { name, namespace: "payments", type, values }));
     await stage.untilReason("payments", name, "Applied");
     const data = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, base64(value)]));
     expect(await stage.secret("payments", name)).toMatchObject({ type, data });
   });
 
   it("refuses a file sealed for prod in a staging namespace, in a message that names both", async () => {
-    await stage.bind("shop", "db", seal(stage.prod, { name: "db", namespace: "shop" }));
+    await stage.bind("shop", "db", await seal(stage.prod, { name: "db", namespace: "shop" }));
     const { EnvironmentMatched, Verified, Ready } = await stage.untilReason("shop", "db", "EnvironmentMismatch");
     expect(EnvironmentMatched?.status).toBe("False");
     expect(Verified?.status).toBe("Unknown");
@@ -116,44 +116,55 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
   });
 
   describe("refusals: nothing of the document is written", () => {
-    const good = (name: string, change: object = {}): string =>
+    const good = (name: string, change: object = {}): Promise<string> =>
       seal(stage.prod, { name, namespace: "payments", ...change });
-    const other = (): string => seal(stage.prod, { name: "other", namespace: "payments" });
+    const other = (): Promise<string> => seal(stage.prod, { name: "other", namespace: "payments" });
     const two = { values: { A: `${canary}-a`, B: `${canary}-b` } };
-    const table: readonly [title: string, reason: string, document: (name: string) => string][] = [
+    const table: readonly [title: string, reason: string, document: (name: string) => string | Promise<string>][] = [
       ["a file for another namespace", "TargetMismatch", (name) => seal(stage.prod, { name, namespace: "ledger" })],
       ["a file for another name", "TargetMismatch", () => other()],
       [
         "a file for another name, renamed",
         "BindingMismatch",
-        (name) => other().replace("name: other", `name: ${name}`),
+        async (name) => (await other()).replace("name: other", `name: ${name}`),
       ],
-      ["another type", "BindingMismatch", (name) => good(name).replace("type: Opaque", "type: example.org/x")],
+      [
+        "another type",
+        "BindingMismatch",
+        async (name) => (await good(name)).replace("type: Opaque", "type: example.org/x"),
+      ],
       ["a claim of another environment", "BindingMismatch", (name) => relabelled(name)],
-      ["a binding removed", "Unbound", (name) => good(name).replace(/^ *sealward\.dev\/binding:.*\n/m, "")],
+      [
+        "a binding removed",
+        "Unbound",
+        async (name) => (await good(name)).replace(/^ *sealward\.dev\/binding:.*\n/m, ""),
+      ],
       [
         "a binding from another file",
         "NotAuthentic",
-        (name) => {
-          const document = good(name);
-          return document.replace(lineOf(document, "sealward.dev/binding"), lineOf(other(), "sealward.dev/binding"));
+        async (name) => {
+          const document = await good(name);
+          return document.replace(
+            lineOf(document, "sealward.dev/binding"),
+            lineOf(await other(), "sealward.dev/binding"),
+          );
         },
       ],
       [
         "a label added",
         "BindingMismatch",
-        (name) => good(name).replace("  annotations:", "  labels:\n    a: b\n  annotations:"),
+        async (name) => (await good(name)).replace("  annotations:", "  labels:\n    a: b\n  annotations:"),
       ],
       [
         "immutable added",
         "BindingMismatch",
-        (name) => good(name).replace("type: Opaque", "type: Opaque\nimmutable: true"),
+        async (name) => (await good(name)).replace("type: Opaque", "type: Opaque\nimmutable: true"),
       ],
       [
         "values exchanged",
         "NotAuthentic",
-        (name) => {
-          const document = good(name, two);
+        async (name) => {
+          const document = await good(name, two);
           const [a, b] = [lineOf(document, "A"), lineOf(document, "B")];
           return document.replace(a, b.replace("B:", "@:")).replace(b, a.replace("A:", "B:")).replace("@:", "A:");
         },
@@ -161,23 +172,31 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       [
         "a value removed",
         "BindingMismatch",
-        (name) => {
-          const document = good(name, two);
+        async (name) => {
+          const document = await good(name, two);
           return document.replace(`${lineOf(document, "A")}\n`, "");
         },
       ],
-      ["a value in the clear", "ShapeInvalid", (name) => good(name).replace(/PASSWORD: .*/, `PASSWORD: ${canary}`)],
+      [
+        "a value in the clear",
+        "ShapeInvalid",
+        async (name) => (await good(name)).replace(/PASSWORD: .*/, `PASSWORD: ${canary}`),
+      ],
       [
         "a narrowed encrypted_regex",
         "ShapeInvalid",
-        (name) => good(name).replace(/encrypted_regex: .*/, "encrypted_regex: ^data$"),
+        async (name) => (await good(name)).replace(/encrypted_regex: .*/, "encrypted_regex: ^data$"),
       ],
-      ["an unknown field", "ShapeInvalid", (name) => good(name).replace("type: Opaque", "type: Opaque\nextra: 1")],
+      [
+        "an unknown field",
+        "ShapeInvalid",
+        async (name) => (await good(name)).replace("type: Opaque", "type: Opaque\nextra: 1"),
+      ],
       ["a foreign recipient", "RecipientForeign", (name) => seal(withAnother(), { name, namespace: "payments" })],
       [
         "a type that mints credentials",
         "SecretTypeForbidden",
-        (name) => good(name).replace("type: Opaque", "type: kubernetes.io/service-account-token"),
+        async (name) => (await good(name)).replace("type: Opaque", "type: kubernetes.io/service-account-token"),
       ],
       [
         "a Secret that is not sealed",
@@ -191,11 +210,11 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
         () => `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {A: ${canary}}\n`,
       ],
       ["something that is not YAML", "NotYaml", () => `{"${canary}`],
-      ["a key twice", "DuplicateKey", (name) => `${good(name)}kind: Secret\n`],
-      ["several documents", "SeveralDocuments", (name) => `${good(name)}---\na: ${canary}\n`],
-      ["an alias bomb", "ShapeInvalid", (name) => bomb(good(name))],
+      ["a key twice", "DuplicateKey", async (name) => `${await good(name)}kind: Secret\n`],
+      ["several documents", "SeveralDocuments", async (name) => `${await good(name)}---\na: ${canary}\n`],
+      ["an alias bomb", "ShapeInvalid", async (name) => bomb(await good(name))],
       ["maps within maps", "TooDeep", () => `${"{a: ".repeat(200)}1${"}".repeat(200)}\n`],
-      ["a file cut off in the middle", "NotSealed", (name) => good(name).slice(0, 400)],
+      ["a file cut off in the middle", "NotSealed", async (name) => (await good(name)).slice(0, 400)],
       ["as much text as a BoundSecret holds", "NotASecret", () => `a: ${"x".repeat(1_000_000)}\n`],
       ["an empty document", "NotYaml", () => "\n"],
     ];
@@ -213,16 +232,19 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       };
     };
     // Sealed for staging with prod's recipient, then relabelled: only the binding can tell.
-    const relabelled = (name: string): string => {
+    const relabelled = async (name: string): Promise<string> => {
       const { policy, secretKey } = stage.prod;
-      const document = seal({ policy: { ...policy, name: "staging" }, secretKey }, { name, namespace: "payments" });
+      const document = await seal(
+        { policy: { ...policy, name: "staging" }, secretKey },
+        { name, namespace: "payments" },
+      );
       return document.replace("sealward.dev/environment: staging", "sealward.dev/environment: prod");
     };
 
     it.each(table.map(([title, reason, document], index) => ({ title, reason, document, name: `refused-${index}` })))(
       "$title is $reason",
       async ({ reason, document, name }) => {
-        await stage.bind("payments", name, document(name));
+        await stage.bind("payments", name, await document(name));
         const { Ready, Synced } = await stage.untilReason("payments", name, reason);
         expect(Ready?.status).toBe("False");
         expect(Synced).toMatchObject({ status: "False", reason });
@@ -234,21 +256,21 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
 
   it("keeps the last good Secret when a new document is refused, and goes on with the next good one", async () => {
     const plain = { name: "kept", namespace: "payments" };
-    await stage.bind("payments", "kept", seal(stage.prod, plain));
+    await stage.bind("payments", "kept", await seal(stage.prod, plain));
     await stage.untilReason("payments", "kept", "Applied");
     const before = await stage.secret("payments", "kept");
     const digest = (await stage.boundSecret("payments", "kept")).status?.documentDigest;
-    await stage.bind("payments", "kept", seal(stage.staging, plain));
+    await stage.bind("payments", "kept", await seal(stage.staging, plain));
     await stage.untilReason("payments", "kept", "EnvironmentMismatch");
     expect(await stage.secret("payments", "kept")).toEqual(before);
     expect((await stage.boundSecret("payments", "kept")).status?.documentDigest).toBe(digest);
-    await stage.bind("payments", "kept", seal(stage.prod, { ...plain, values: { NEW: canary } }));
+    await stage.bind("payments", "kept", await seal(stage.prod, { ...plain, values: { NEW: canary } }));
     await stage.untilReason("payments", "kept", "Applied");
     expect((await stage.secret("payments", "kept"))?.data).toEqual({ NEW: base64(canary) });
   });
 
   it("repairs what others changed in a Secret, and leaves what they added", async () => {
-    await stage.bind("payments", "drift", seal(stage.prod, { name: "drift", namespace: "payments" }));
+    await stage.bind("payments", "drift", await seal(stage.prod, { name: "drift", namespace: "payments" }));
     await stage.untilReason("payments", "drift", "Applied");
     await stage.apply({
       apiVersion: "v1",
@@ -273,7 +295,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       };
       await stage.apply(foreign);
       const before = await stage.secret("payments", "foreign");
-      await stage.bind("payments", "foreign", seal(stage.prod, { name: "foreign", namespace: "payments" }));
+      await stage.bind("payments", "foreign", await seal(stage.prod, { name: "foreign", namespace: "payments" }));
       const { Verified, Ready } = await stage.untilReason("payments", "foreign", "SecretNotOwned");
       expect(Verified?.status).toBe("True");
       expect(Ready?.message).toContain("payments/foreign");
@@ -293,7 +315,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       const bound: BoundSecret = {
         metadata: { name, namespace: "payments", uid: "11111111-0000-4000-8000-000000000000", resourceVersion: "5" },
       };
-      const opened = await openProd(seal(stage.prod, { name, namespace: "payments" }), name);
+      const opened = await openProd(await seal(stage.prod, { name, namespace: "payments" }), name);
       const blind = { ...stage.client, get: async () => null };
       await expect(applySecret(blind, bound, opened)).rejects.toMatchObject({ name: "ClusterError", kind: "conflict" });
       expect(await stage.secret("payments", name)).toEqual(before);
@@ -308,7 +330,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
           resourceVersion: "5",
         },
       };
-      const opened = await openProd(seal(stage.prod, { name: "gone", namespace: "payments" }), "gone");
+      const opened = await openProd(await seal(stage.prod, { name: "gone", namespace: "payments" }), "gone");
       const seen = {
         metadata: {
           ...bound.metadata,
@@ -324,15 +346,15 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
     const openProd = async (document: string, name: string) => {
       const { parseAgeIdentities } = await import("../../src/index.ts");
       const expectation = { environment: stage.prod.policy, target: { namespace: "payments", name } };
-      return openSealed(document, expectation, parseAgeIdentities(stage.prod.secretKey, "test"));
+      return openSealed(document, expectation, await parseAgeIdentities(stage.prod.secretKey, "test"));
     };
 
     it("reports what the API server refuses, without values, and leaves the Secret as it was", async () => {
       const plain = { name: "typed", namespace: "payments" };
-      await stage.bind("payments", "typed", seal(stage.prod, plain));
+      await stage.bind("payments", "typed", await seal(stage.prod, plain));
       await stage.untilReason("payments", "typed", "Applied");
       const before = await stage.secret("payments", "typed");
-      await stage.bind("payments", "typed", seal(stage.prod, { ...plain, type: "example.org/other" }));
+      await stage.bind("payments", "typed", await seal(stage.prod, { ...plain, type: "example.org/other" }));
       const { Synced, Verified } = await stage.untilReason("payments", "typed", "SecretRejected");
       expect(Verified?.status).toBe("True");
       expect(Synced?.message).toContain("type (FieldValueInvalid)");
@@ -341,7 +363,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
 
     // A real garbage collector looks for new kinds, such as ours, every 30 seconds only.
     it("leaves the Secret to the garbage collector when the BoundSecret goes", { timeout: 120_000 }, async () => {
-      await stage.bind("payments", "leaving", seal(stage.prod, { name: "leaving", namespace: "payments" }));
+      await stage.bind("payments", "leaving", await seal(stage.prod, { name: "leaving", namespace: "payments" }));
       await stage.untilReason("payments", "leaving", "Applied");
       await stage.remove("/apis/sealward.dev/v1alpha1/namespaces/payments/boundsecrets/leaving");
       const collected = async () => (await stage.secret("payments", "leaving")) === null || undefined;
@@ -362,7 +384,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
     it("may arrive later than the BoundSecret, and so may their key Secret", async () => {
       const late = keyed("late");
       await stage.namespace("late-ns");
-      await stage.bind("late-ns", "db", seal(late, { name: "db", namespace: "late-ns" }));
+      await stage.bind("late-ns", "db", await seal(late, { name: "db", namespace: "late-ns" }));
       const { Ready } = await stage.untilReason("late-ns", "db", "NamespaceUngoverned");
       expect(Ready?.message).toContain('"late-ns"');
       await stage.apply(environmentObject(late, { names: ["late-ns"] }));
@@ -381,7 +403,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       await stage.apply(keySecret(rival));
       await stage.apply(environmentObject(rival, { names: ["torn"] }));
       await stage.apply(environmentObject(keyed("aspirant"), { names: ["torn"] }));
-      await stage.bind("torn", "db", seal(rival, { name: "db", namespace: "torn" }));
+      await stage.bind("torn", "db", await seal(rival, { name: "db", namespace: "torn" }));
       const { Ready } = await stage.untilReason("torn", "db", "NamespaceContested");
       expect(Ready?.message).toContain('"aspirant" and "rival"');
       expect(await stage.secret("torn", "db")).toBeNull();
@@ -394,8 +416,12 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       await stage.namespace("tenant");
       await stage.apply(keySecret(labelled));
       await stage.apply(environmentObject(labelled, { selector: { matchLabels: { env: "labelled" } } }));
-      await stage.bind("tenant", "strict", seal(labelled, { name: "strict", namespace: "tenant" }));
-      await stage.bind("tenant", "wide", seal(labelled, { name: "wide", namespace: "tenant", scope: "environment" }));
+      await stage.bind("tenant", "strict", await seal(labelled, { name: "strict", namespace: "tenant" }));
+      await stage.bind(
+        "tenant",
+        "wide",
+        await seal(labelled, { name: "wide", namespace: "tenant", scope: "environment" }),
+      );
       await stage.untilReason("tenant", "strict", "NamespaceUngoverned");
       await stage.namespace("tenant", { env: "labelled" });
       await stage.untilReason("tenant", "strict", "Applied");
@@ -410,7 +436,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       const broken = keyed("broken");
       await stage.namespace("broken-ns");
       await stage.apply(environmentObject(broken, { names: ["broken-ns"], selector: {} }));
-      await stage.bind("broken-ns", "db", seal(broken, { name: "db", namespace: "broken-ns" }));
+      await stage.bind("broken-ns", "db", await seal(broken, { name: "db", namespace: "broken-ns" }));
       for (const { Ready } of [
         await stage.untilEnvironment("broken", "EnvironmentInvalid"),
         await stage.untilReason("broken-ns", "db", "EnvironmentInvalid"),
@@ -425,7 +451,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
       await stage.namespace("owner-ns");
       await stage.apply(environmentObject(owner, { names: ["owner-ns"] }));
       await stage.apply(keySecret({ policy: owner.policy, secretKey: stranger.secretKey }));
-      await stage.bind("owner-ns", "db", seal(owner, { name: "db", namespace: "owner-ns" }));
+      await stage.bind("owner-ns", "db", await seal(owner, { name: "db", namespace: "owner-ns" }));
       await stage.untilReason("owner-ns", "db", "IdentityUnmatched");
       await stage.untilEnvironment("owner", "IdentityUnmatched");
       const mistyped = owner.secretKey.replace(/.$/, (last) => (last === "Q" ? "P" : "Q"));
@@ -446,7 +472,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
         recipients: { age: [...growing.policy.ageRecipients, ...stage.staging.policy.ageRecipients] },
       };
       await stage.apply(environmentObject(growing, { names: ["growing-ns"] }, recipients));
-      await stage.bind("growing-ns", "db", seal(growing, { name: "db", namespace: "growing-ns" }));
+      await stage.bind("growing-ns", "db", await seal(growing, { name: "db", namespace: "growing-ns" }));
       const { Verified, Ready } = await stage.untilReason("growing-ns", "db", "Applied");
       expect(Verified?.message).toContain(stage.staging.policy.ageRecipients[0]);
       expect(Ready?.status).toBe("True");
@@ -459,7 +485,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
 
     it("never reach the controller's own namespace", async () => {
       await stage.apply(environmentObject(keyed("greedy"), { names: [ownNamespace] }));
-      await stage.bind(ownNamespace, "db", seal(stage.prod, { name: "db", namespace: ownNamespace }));
+      await stage.bind(ownNamespace, "db", await seal(stage.prod, { name: "db", namespace: ownNamespace }));
       await stage.untilReason(ownNamespace, "db", "NamespaceProtected");
       expect(await stage.secret(ownNamespace, "db")).toBeNull();
     });
@@ -530,7 +556,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
         rules,
       });
     await give(without);
-    await stage.bind("ledger", "hindered", seal(stage.prod, { name: "hindered", namespace: "ledger" }));
+    await stage.bind("ledger", "hindered", await seal(stage.prod, { name: "hindered", namespace: "ledger" }));
     const { Verified, Synced } = await stage.untilReason("ledger", "hindered", "ClusterForbidden");
     expect(Verified?.status).toBe("True");
     expect(Synced?.message).toContain("403");
@@ -542,7 +568,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
     await stage.stopController();
     const crowd = Array.from({ length: 20 }, (_, index) => `crowd-${index}`);
     for (const name of crowd) await stage.bind("ledger", name, "not: sealed\n");
-    await stage.bind("payments", "alone", seal(stage.prod, { name: "alone", namespace: "payments" }));
+    await stage.bind("payments", "alone", await seal(stage.prod, { name: "alone", namespace: "payments" }));
     const before = stage.log.length;
     await stage.startController();
     await stage.untilReason("payments", "alone", "Applied");
@@ -557,7 +583,7 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
     const leaving = keyed("leaving");
     await stage.apply(keySecret(leaving));
     await stage.apply(environmentObject(leaving, { names: ["leaving"] }));
-    await stage.bind("leaving", "db", seal(leaving, { name: "db", namespace: "leaving" }));
+    await stage.bind("leaving", "db", await seal(leaving, { name: "db", namespace: "leaving" }));
     await stage.untilReason("leaving", "db", "Applied");
     await stage.remove("/api/v1/namespaces/leaving");
     const isGone = async () =>
@@ -568,10 +594,10 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
 
   it("goes on after the API server restarted, and after it forgot its history", async () => {
     await stage.cluster.restart();
-    await stage.bind("ledger", "after-restart", seal(stage.prod, { name: "after-restart", namespace: "ledger" }));
+    await stage.bind("ledger", "after-restart", await seal(stage.prod, { name: "after-restart", namespace: "ledger" }));
     await stage.untilReason("ledger", "after-restart", "Applied");
     await stage.cluster.compact();
-    await stage.bind("ledger", "after-compact", seal(stage.prod, { name: "after-compact", namespace: "ledger" }));
+    await stage.bind("ledger", "after-compact", await seal(stage.prod, { name: "after-compact", namespace: "ledger" }));
     await stage.untilReason("ledger", "after-compact", "Applied");
   });
 });

@@ -85,11 +85,12 @@ export interface Plain {
 }
 
 /** A manifest with the canary in it, sealed. */
-export function seal({ policy }: Keyed, plain: Plain): string {
+export async function seal({ policy }: Keyed, plain: Plain): Promise<string> {
   const { name, namespace, values = { PASSWORD: canary }, type = "Opaque", scope, metadata = "" } = plain;
   const lines = Object.entries(values).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}\n`);
   const text = `apiVersion: v1\nkind: Secret\nmetadata:\n  name: ${name}\n  namespace: ${namespace}\n${metadata}type: ${type}\nstringData:\n${lines.join("")}`;
-  return sealManifest(text, { environment: policy, now: new Date(), ...(scope === undefined ? {} : { scope }) }).text;
+  return (await sealManifest(text, { environment: policy, now: new Date(), ...(scope === undefined ? {} : { scope }) }))
+    .text;
 }
 
 export class Stage {

@@ -19,16 +19,17 @@ import {
   unwrapBoundSecret,
   wrapDocument,
 } from "../../src/index.ts";
-import { leavesOf, openLeaves } from "../../src/sops-tree.ts";
+import type { Selection } from "../../src/selection.ts";
+import { entriesOf, openLeaves } from "../../src/sops-tree.ts";
 import { encryptValue, type ValueType } from "../../src/sops-value.ts";
-import { parseYaml } from "../../src/yaml-source.ts";
+import { loadYaml } from "../../src/yaml-store.ts";
 import { canary, environment, expectRefusal, mutate, now, refusalOf, sealed } from "../support/sealing.ts";
 
 const prod = environment("prod");
 const staging = environment("staging");
 const here: Expectation = { environment: prod.policy, target: "own" };
 const secretComment = "the old password was letmein";
-const commented = sealed(
+const commented = await sealed(
   prod,
   `apiVersion: v1
 kind: Secret
@@ -73,9 +74,9 @@ describe("an encrypted comment that was moved to a place where comments stay in 
   });
 });
 
-describe("lines that a repository writer puts behind a value", () => {
+describe("lines that a repository writer puts behind a value", async () => {
   const sudoers = "root ALL=(ALL) ALL\nbob ALL=(ALL) ALL\n";
-  const file = sealed(
+  const file = await sealed(
     prod,
     `apiVersion: v1
 kind: Secret
@@ -164,14 +165,14 @@ describe("an unbound file of another environment", () => {
   });
 });
 
-describe("an unbound file that only a shared recipient still opens", () => {
+describe("an unbound file that only a shared recipient still opens", async () => {
   const recovery = environment("recovery");
   const shared = { ...staging.policy, ageRecipients: [staging.identity.recipient, recovery.identity.recipient] };
   const both = {
     ...prod,
     policy: { ...prod.policy, ageRecipients: [prod.identity.recipient, recovery.identity.recipient] },
   };
-  const whole = sealed(
+  const whole = await sealed(
     both,
     `apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: payments\nstringData:\n  A: of-prod\n`,
   );
@@ -191,9 +192,9 @@ describe("an unbound file that only a shared recipient still opens", () => {
   });
 });
 
-describe("a bound file whose claims were changed under the same MAC", () => {
+describe("a bound file whose claims were changed under the same MAC", async () => {
   const wide = environment("prod", { scopes: ["strict", "namespace", "environment"] });
-  const file = sealed(
+  const file = await sealed(
     wide,
     `apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: payments\nstringData:\n  A: some-value\n`,
   );
@@ -236,7 +237,7 @@ describe("an entry of a recipient that is wrapped for a second key as well", () 
 
   it("is taken out by binding anew, under a data key that it does not open", async () => {
     const entry = /(?<=enc: \|\n)(?: {12}.*\n)+/.exec(commented)?.[0] ?? "";
-    const dataKey = unwrapDataKey(entry.replaceAll(/^ +/gm, ""), prod.identity);
+    const dataKey = await unwrapDataKey(entry.replaceAll(/^ +/gm, ""), prod.identity);
     if (dataKey === null) throw new Error("the entry does not open");
     const encrypter = new Encrypter();
     for (const { identity } of [prod, staging]) encrypter.addRecipient(identity.recipient);
@@ -249,8 +250,8 @@ describe("an entry of a recipient that is wrapped for a second key as well", () 
     expect(changes).toContain("removed recipients that no entry named: new data key");
     await openSealed(bound, here, [prod.identity]);
     const renewed = /(?<=enc: \|\n)(?: {12}.*\n)+/.exec(bound)?.[0].replaceAll(/^ +/gm, "") ?? "";
-    expect(unwrapDataKey(renewed, staging.identity)).toBeNull();
-    expect(unwrapDataKey(renewed, prod.identity)).not.toEqual(dataKey);
+    expect(await unwrapDataKey(renewed, staging.identity)).toBeNull();
+    expect(await unwrapDataKey(renewed, prod.identity)).not.toEqual(dataKey);
   });
 
   it("no age file at all is told from one", async () => {
@@ -264,11 +265,11 @@ describe("an entry of a recipient that is wrapped for a second key as well", () 
 
 describe("a value called another type, which SOPS authenticates no more than its name", () => {
   const key = createSecretKey(randomBytes(32));
+  const everything: Selection = { asks: "key", matches: () => true, encryptsMatches: true };
   const opened = (type: ValueType, text: string) => {
-    const source = parseYaml(`a: ${encryptValue(Buffer.from(text), { key, aad: "a:", type })}\n`);
-    return openLeaves(source, leavesOf(source), { key, selected: () => true }).map(({ bytes }) =>
-      Buffer.from(bytes).toString(),
-    );
+    const { documents } = loadYaml(`a: ${encryptValue(Buffer.from(text), { key, aad: "a:", type })}\n`);
+    const { leaves } = entriesOf(documents, everything, { isEncrypted: true });
+    return openLeaves(leaves, key, undefined).map(({ bytes }) => Buffer.from(bytes).toString());
   };
 
   it.each<[ValueType, string]>([

@@ -12,7 +12,10 @@ import { layouts } from "../support/layouts.ts";
 import { databaseSecret, environment, expectRefusal, mutate, sealed } from "../support/sealing.ts";
 
 const prod = environment("prod");
-const file = sealed(prod);
+const file = await sealed(prod);
+const sealedLayouts = await Promise.all(
+  layouts.map(async ([title, manifest]): Promise<[string, string]> => [title, await sealed(prod, manifest)]),
+);
 const shell = (document: string) =>
   `apiVersion: sealward.dev/v1alpha1\nkind: BoundSecret\nmetadata:\n  name: db\nspec:\n  document: ${JSON.stringify(document)}\n`;
 
@@ -33,7 +36,7 @@ describe("wrapDocument()", () => {
   });
 
   it.each([
-    ...layouts.map(([title, manifest]): [string, string] => [title, sealed(prod, manifest)]),
+    ...sealedLayouts,
     ["CRLF throughout", file.replaceAll("\n", "\r\n")],
     ["one CRLF", file.replace("\n", "\r\n")],
     ["spaces at line ends", file.replaceAll(/$(?=\n)/gm, "  ")],
@@ -97,8 +100,8 @@ describe("unwrapBoundSecret()", () => {
   });
 });
 
-describe("rewrapBoundSecret() keeps every other byte", () => {
-  const other = sealed(prod);
+describe("rewrapBoundSecret() keeps every other byte", async () => {
+  const other = await sealed(prod);
   const wrapped = wrapDocument(file);
   const literal = (document: string, indent: string) =>
     document

@@ -13,7 +13,7 @@ import { canary, databaseSecret, environment, expectRefusal, mutate, sealed } fr
 
 const prod = environment("prod");
 const staging = environment("staging");
-const file = sealed(prod);
+const file = await sealed(prod);
 const here: Expectation = { environment: prod.policy, target: { namespace: "payments", name: "db" } };
 const withPolicy = (changes: Partial<EnvironmentPolicy>): Expectation => ({
   ...here,
@@ -52,7 +52,7 @@ describe("openSealed() in the place that the file is sealed for", () => {
   it("needs only one of several recipients' identities", async () => {
     const recovery = generateAgeIdentity().identity;
     const both = { ...prod.policy, ageRecipients: [...prod.policy.ageRecipients, recovery.recipient] };
-    const text = sealed({ ...prod, policy: both });
+    const text = await sealed({ ...prod, policy: both });
     await openSealed(text, { ...here, environment: both }, [recovery]);
     await openSealed(text, { ...here, environment: both }, [prod.identity]);
   });
@@ -86,15 +86,15 @@ describe("each scope pins what it says", () => {
     ["namespace", "billing", "db", "target-mismatch"],
     ["environment", "billing", "other", null],
   ])("scope %s opened as %s/%s: %s", async (scope, namespace, name, code) => {
-    const open = () => openSealed(scoped(scope), elsewhere(namespace, name), [wide.identity]);
+    const open = async () => openSealed(await scoped(scope), elsewhere(namespace, name), [wide.identity]);
     if (code === null) await open();
     else await expectRefusal(open, code);
   });
 
   it("a scope that the environment does not allow is refused before any key is used", async () => {
     const error = await expectRefusal(
-      () =>
-        checkSealed(scoped("environment"), {
+      async () =>
+        checkSealed(await scoped("environment"), {
           ...elsewhere("payments", "db"),
           environment: { ...wide.policy, scopes: ["strict"] },
         }),
@@ -105,7 +105,7 @@ describe("each scope pins what it says", () => {
   });
 
   it("widening the claimed scope does not widen the binding", async () => {
-    const widened = mutate(scoped("strict"), "scope: strict", "scope: environment");
+    const widened = mutate(await scoped("strict"), "scope: strict", "scope: environment");
     await expectRefusal(() => openSealed(widened, elsewhere("billing", "db"), [wide.identity]), "binding-mismatch");
   });
 });
@@ -162,7 +162,7 @@ describe("the wrong place", () => {
   });
 
   it("name and namespace cut elsewhere, which the MAC alone cannot see", async () => {
-    const text = sealed(
+    const text = await sealed(
       prod,
       mutate(mutate(databaseSecret, "name: db", "name: mentsdb"), "namespace: payments", "namespace: pay"),
     );
@@ -171,8 +171,8 @@ describe("the wrong place", () => {
   });
 });
 
-describe("the binding", () => {
-  const other = sealed(prod, mutate(databaseSecret, "name: db", "name: cache"));
+describe("the binding", async () => {
+  const other = await sealed(prod, mutate(databaseSecret, "name: db", "name: cache"));
   it.each<[string, string, ErrorCode]>([
     ["removed", mutate(file, bindingLine, ""), "unbound"],
     ["edited", mutate(file, "binding: ENC[AES256_GCM,data:", "binding: ENC[AES256_GCM,data:AAAA"), "not-authentic"],
@@ -246,14 +246,14 @@ describe("what stays in the clear", () => {
   });
 });
 
-describe("the values", () => {
+describe("the values", async () => {
   const password = lineOf(file, "PASSWORD");
   const username = lineOf(file, "USERNAME");
   const swapped = file
     .replace(encOf(file, "PASSWORD"), "@")
     .replace(encOf(file, "USERNAME"), encOf(file, "PASSWORD"))
     .replace("@", encOf(file, "USERNAME"));
-  const otherFile = sealed(prod);
+  const otherFile = await sealed(prod);
   it.each<[string, string, ErrorCode]>([
     ["swapped between keys", swapped, "not-authentic"],
     ["moved to a new key", mutate(file, "PASSWORD:", "PASSPHRASE:"), "binding-mismatch"],
@@ -289,11 +289,11 @@ describe("the values", () => {
   });
 });
 
-describe("the sops block", () => {
+describe("the sops block", async () => {
   const line = lineOf(file, "encrypted_regex");
   const regex = (pattern: string) => mutate(file, line, `    encrypted_regex: ${pattern}\n`);
   const attacker = generateAgeIdentity().identity;
-  const foreignEntry = `        - enc: |\n${wrapDataKey(new Uint8Array(32), attacker.recipient)
+  const foreignEntry = `        - enc: |\n${(await wrapDataKey(new Uint8Array(32), attacker.recipient))
     .trimEnd()
     .split("\n")
     .map((row) => `            ${row}`)
@@ -328,7 +328,7 @@ describe("the sops block", () => {
     ],
     ["key groups", beforeRegex("    key_groups:\n        - age: []\n"), "shape-invalid"],
     ["the MAC removed", mutate(file, lineOf(file, "mac"), ""), "not-authentic"],
-    ["the MAC of another file", mutate(file, lineOf(file, "mac"), lineOf(sealed(prod), "mac")), "not-authentic"],
+    ["the MAC of another file", mutate(file, lineOf(file, "mac"), lineOf(await sealed(prod), "mac")), "not-authentic"],
     ["lastmodified changed", mutate(file, "2026-11-23T12:00:00Z", "2026-11-23T12:00:01Z"), "not-authentic"],
     ["no recipient at all", file.replace(/ {4}age:\n[\s\S]*(?= {4}encrypted_regex)/, ""), "sops-metadata-invalid"],
     ["a key after it", `${file}extra: 1\n`, "shape-invalid"],
@@ -338,7 +338,7 @@ describe("the sops block", () => {
   });
 
   it("an entry relabelled to a recipient of the environment: other identities at hand are not tried", async () => {
-    const relabelled = sealed(staging)
+    const relabelled = (await sealed(staging))
       .replaceAll(staging.identity.recipient, prod.identity.recipient)
       .replace("environment: staging", "environment: prod");
     await expectRefusal(() => openSealed(relabelled, here, [prod.identity, staging.identity]), "not-authentic");

@@ -22,9 +22,9 @@ describe("readManifest()", () => {
     });
   });
 
-  it("says what a sealed file claims", () => {
+  it("says what a sealed file claims", async () => {
     const prod = environment("prod");
-    expect(readManifest(sealed(prod))).toMatchObject({
+    expect(readManifest(await sealed(prod))).toMatchObject({
       sealed: true,
       environment: "prod",
       scope: "strict",
@@ -164,7 +164,7 @@ describe("the closed shape", () => {
     ["an encrypted comment", "comment"],
     ["an encrypted number", "int"],
   ])("refuses %s in a sealed file", async (_, type) => {
-    const text = sealed(environment("prod"));
+    const text = await sealed(environment("prod"));
     await expectRefusal(() => readManifest(text.replace(/(PASSWORD: .*type:)str/, `$1${type}`)), "shape-invalid");
   });
 

@@ -33,8 +33,8 @@ async function openedValues(text: string): Promise<Record<string, string>> {
 /** The claims that sealing writes, and the lines around them that it needs. */
 const inserted = /^ *(?:annotations:|"?sealward\.dev\/[a-z]+"?: .*)$/;
 
-describe.each(layouts)("%s", (_, manifest) => {
-  const text = seal(manifest).text;
+describe.each(layouts)("%s", async (_, manifest) => {
+  const text = (await seal(manifest)).text;
   const newline = manifest.includes("\r\n") ? "\r\n" : "\n";
 
   it("gives every key and byte back", async () => {
@@ -60,7 +60,7 @@ describe.each(layouts)("%s", (_, manifest) => {
     expect(plainText).not.toContain("ENC[");
     expect(plainText).not.toContain("sealward.dev/binding");
     expect(valuesOf(plainText)).toEqual(valuesOf(manifest));
-    const again = await open(seal(plainText).text);
+    const again = await open((await seal(plainText)).text);
     expect(again.plainText).toBe(plainText);
   });
 
@@ -84,13 +84,13 @@ describe("where styles allow it, the text in the clear is the input and the clai
     const indent = /^( +)namespace/m.exec(manifest)?.[1] ?? "";
     const step = " ".repeat(Math.max(2, indent.length));
     const block = claims.replace(/^ {2}(?: {2})?/gm, (pad) => (pad.length === 4 ? indent + step : indent));
-    const { plainText } = await open(seal(manifest).text);
+    const { plainText } = await open((await seal(manifest)).text);
     expect(plainText.replace(block, "")).toBe(manifest);
   });
 
   it("CRLF stays, and a copy with LF opens to the same", async () => {
     const manifest = `${head}stringData:\n  A: hello\n  B: |\n    one\n    two\n`.replaceAll("\n", "\r\n");
-    const { text } = seal(manifest);
+    const { text } = await seal(manifest);
     expect(text.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
     const [opened, copy] = await Promise.all([open(text), open(text.replaceAll("\r\n", "\n"))]);
     expect(opened.plainText.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
@@ -177,10 +177,10 @@ describe("any content", () => {
           ...entries.map(([name, value]) => [name, Buffer.from(value).toString("latin1")]),
           ...Object.entries(binary).map(([name, value]) => [name, Buffer.from(value).toString("latin1")]),
         ]);
-        const first = seal(lines.join(newline)).text;
+        const first = (await seal(lines.join(newline))).text;
         expect(await openedValues(first)).toEqual(expected);
         const { plainText } = await open(first);
-        const second = seal(plainText).text;
+        const second = (await seal(plainText)).text;
         expect(await openedValues(second)).toEqual(expected);
         expect((await open(second)).plainText).toBe(plainText);
       }),
@@ -196,8 +196,8 @@ describe("what the manifest claims", () => {
     sealManifest(text, { environment: all.policy, now, ...options });
   const claiming = (claim: string) => mutate(plain, "  name: db\n", `  name: db\n  annotations:\n    ${claim}\n`);
 
-  it("takes the environment's one namespace, writes it, and says so", () => {
-    const result = sealWith(plain);
+  it("takes the environment's one namespace, writes it, and says so", async () => {
+    const result = await sealWith(plain);
     expect(result.info).toEqual({
       environment: "prod",
       scope: "strict",
@@ -209,24 +209,26 @@ describe("what the manifest claims", () => {
     expect(result.notices).toEqual(["wrote namespace payments into the file"]);
   });
 
-  it("takes the given namespace before the environment's", () => {
-    expect(sealWith(plain, { namespace: "billing" }).info.namespace).toBe("billing");
+  it("takes the given namespace before the environment's", async () => {
+    expect((await sealWith(plain, { namespace: "billing" })).info.namespace).toBe("billing");
   });
 
   it("quotes a namespace that would not be a text", async () => {
-    const { text } = sealWith(plain, { namespace: "123" });
+    const { text } = await sealWith(plain, { namespace: "123" });
     expect(text).toContain('namespace: "123"');
   });
 
-  it("takes the scope asked for, else the claimed one, else the environment's", () => {
-    expect(sealWith(plain, { scope: "namespace" }).info.scope).toBe("namespace");
-    expect(sealWith(claiming("sealward.dev/scope: environment")).info.scope).toBe("environment");
-    expect(sealWith(plain, { environment: { ...all.policy, defaultScope: "namespace" } }).info.scope).toBe("namespace");
+  it("takes the scope asked for, else the claimed one, else the environment's", async () => {
+    expect((await sealWith(plain, { scope: "namespace" })).info.scope).toBe("namespace");
+    expect((await sealWith(claiming("sealward.dev/scope: environment"))).info.scope).toBe("environment");
+    expect((await sealWith(plain, { environment: { ...all.policy, defaultScope: "namespace" } })).info.scope).toBe(
+      "namespace",
+    );
   });
 
-  it("needs no namespace for the environment scope", () => {
+  it("needs no namespace for the environment scope", async () => {
     const none = { ...all.policy, namespaces: [] };
-    expect(sealWith(plain, { environment: none, scope: "environment" }).text).not.toContain("namespace:");
+    expect((await sealWith(plain, { environment: none, scope: "environment" })).text).not.toContain("namespace:");
   });
 
   it.each<[string, () => unknown, ErrorCode]>([
@@ -296,7 +298,7 @@ status:
 `;
 
   it("is removed, with notice of each", async () => {
-    const { text, notices } = seal(live);
+    const { text, notices } = await seal(live);
     expect(notices).toHaveLength(9);
     const opened = await open(text);
     expect(opened.plainText).toBe(`apiVersion: v1
@@ -336,7 +338,7 @@ type: Opaque
       `${head}  annotations: {a: b, kubectl.kubernetes.io/last-applied-configuration: '{}'}\nstringData:\n  A: hello\n`,
     ],
   ])("is removed %s", async (_, manifest) => {
-    const opened = await open(seal(manifest).text);
+    const opened = await open((await seal(manifest)).text);
     expect(Object.keys(opened.annotations).filter((name) => name.includes("kubectl"))).toEqual([]);
     expect(Buffer.from(opened.data.get("A") ?? []).toString()).toBe("hello");
   });
@@ -368,20 +370,20 @@ describe("a value that the clear part repeats", () => {
   });
 
   it("is no leak where it stands in comments of the values themselves, which are sealed as well", async () => {
-    const { text } = seal(`${head}stringData:\n  # was ${canary}\n  PASSWORD: ${canary} # ${canary}\n`);
+    const { text } = await seal(`${head}stringData:\n  # was ${canary}\n  PASSWORD: ${canary} # ${canary}\n`);
     expect(text).not.toContain(canary);
     expect((await open(text)).plainText).toContain(`# was ${canary}`);
   });
 
-  it("is no leak where it is short, or the Secret's own name", () => {
-    seal(`${head}  annotations:\n    note: x-short-x\nstringData:\n  A: short\n`);
-    seal(mutate(`${head}stringData:\n  A: payments\n`, "name: db", "name: payments-db"));
+  it("is no leak where it is short, or the Secret's own name", async () => {
+    await seal(`${head}  annotations:\n    note: x-short-x\nstringData:\n  A: short\n`);
+    await seal(mutate(`${head}stringData:\n  A: payments\n`, "name: db", "name: payments-db"));
   });
 });
 
-describe("never twice, never nothing", () => {
+describe("never twice, never nothing", async () => {
   it.each<[string, string, ErrorCode]>([
-    ["a sealed file", sealed(prod), "already-sealed"],
+    ["a sealed file", await sealed(prod), "already-sealed"],
     ["a sops block in a plain Secret", `${databaseSecret}sops: {}\n`, "already-sealed"],
     [
       "a sealed value in a plain Secret",
@@ -413,8 +415,8 @@ describe("never twice, never nothing", () => {
 });
 
 describe("two sealings of one manifest", () => {
-  it("share no data key, IV, binding or blob", () => {
-    const [first, second] = [sealed(prod), sealed(prod)].map(
+  it("share no data key, IV, binding or blob", async () => {
+    const [first, second] = [await sealed(prod), await sealed(prod)].map(
       (text) => new Set([...(text.match(everyEnc) ?? []), ...(text.match(/^ {12}\S{20,}$/gm) ?? []).slice(1)]),
     );
     expect([...(first ?? [])].filter((part) => second?.has(part))).toEqual([]);

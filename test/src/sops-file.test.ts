@@ -2,11 +2,14 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { wrapDataKey } from "../../src/age.ts";
 import { decryptSops, generateAgeIdentity } from "../../src/index.ts";
-import { compileSelection, formatSopsBlock, type SelectionRule } from "../../src/sops-metadata.ts";
-import { type ClearLeaf, leavesOf, macOf, sealMac } from "../../src/sops-tree.ts";
-import { aadOfPath, encryptValue, parseEncrypted, type ValueType } from "../../src/sops-value.ts";
-import { parseYaml } from "../../src/yaml-source.ts";
-import { expectRefusal, mutate } from "../support/sealing.ts";
+import { compileSelection, type SelectionRule } from "../../src/selection.ts";
+import { newMetadata } from "../../src/sops-metadata.ts";
+import { sealFile } from "../../src/sops-seal.ts";
+import { entriesOf, macOf, sealMac } from "../../src/sops-tree.ts";
+import { aadOfPath, encryptValue, type ValueType } from "../../src/sops-value.ts";
+import { formatMetadata } from "../../src/yaml-metadata.ts";
+import { loadYaml, yamlStore } from "../../src/yaml-store.ts";
+import { expectRefusal, mutate, now } from "../support/sealing.ts";
 
 const { identity } = generateAgeIdentity();
 const raw = randomBytes(32);
@@ -20,22 +23,16 @@ function enc(text: string, path: string, type: ValueType = "str"): string {
 
 /** A SOPS file around a body whose values are encrypted already, MAC and all. */
 async function sops(body: string, rule: SelectionRule | null = null): Promise<string> {
-  const source = parseYaml(body);
-  const selected = await compileSelection(source, rule);
-  const leaves = leavesOf(source).map((leaf): ClearLeaf => {
-    const text = String(leaf.node.value);
-    const encrypted = parseEncrypted(text);
-    return {
-      leaf,
-      type: encrypted?.type ?? "str",
-      bytes: opened.get(text) ?? Buffer.from(text),
-      wasEncrypted: encrypted !== null,
-    };
+  const { leaves } = entriesOf(loadYaml(body).documents, await compileSelection(rule), { isEncrypted: true });
+  const clear = leaves.map((entry) => {
+    const { bytes } = entry.item;
+    return { entry, bytes: opened.get(Buffer.from(bytes).toString()) ?? bytes };
   });
-  const mac = sealMac(macOf(leaves, { onlyEncrypted: false, selected }), key, time);
-  const age = [{ recipient: identity.recipient, enc: wrapDataKey(raw, identity.recipient) }];
-  const block = formatSopsBlock({ age, encryptedRegex: rule?.pattern ?? ".", lastModified: time, mac });
-  return `${body}${block.join("\n")}\n`;
+  const mac = sealMac(macOf(clear, { onlyEncrypted: false }), key, time);
+  const age = [{ recipient: identity.recipient, enc: await wrapDataKey(raw, identity.recipient) }];
+  const block = newMetadata({ groups: [age], rule, lastModified: time, mac });
+  const [first = "", ...others] = body.split(/(?<=\n)(?=---\n)/);
+  return `${first}sops:\n${formatMetadata(block, 4, "\n")}${others.join("")}`;
 }
 
 /** Plaintexts of ENC texts, for the MAC of a file made by hand. */
@@ -46,7 +43,8 @@ function value(text: string, path: string, type: ValueType = "str"): string {
   return encrypted;
 }
 
-const clearOf = async (body: string) => (await decryptSops(await sops(body), [identity])).text;
+const clearOf = async (body: string, rule?: SelectionRule) =>
+  (await decryptSops(await sops(body, rule), [identity])).text;
 
 describe("decryptSops() keeps the layout of a file that other tools wrote", () => {
   it("types, quotes and places", async () => {
@@ -122,17 +120,83 @@ list:
     );
   });
 
-  it("does not write bytes that are no text", async () => {
+  it("writes bytes that are no text as SOPS does", async () => {
     const bytes = encryptValue(Uint8Array.from([0xff]), { key, aad: "a:", type: "str" });
     opened.set(bytes, Uint8Array.from([0xff]));
     const text = await sops(`a: ${bytes}\n`);
-    await expectRefusal(() => decryptSops(text, [identity]), "sops-unsupported");
+    expect((await decryptSops(text, [identity])).text).toBe("a: !!binary /w==\n");
   });
 
-  it("a comment within a value that is replaced goes with it", async () => {
+  it("leaves a comment that its rule does not encrypt as it is, as SOPS does", async () => {
+    const body = `a: ${value("b", "a")}\n#${enc(" x", "", "comment")}\n`;
+    const rule = { name: "encrypted_regex", pattern: "a" } as const;
+    expect(await clearOf(body, rule)).toBe(body.replace(/ENC.*(?=\n#)/, "b"));
+  });
+
+  it("a comment behind the sign of a block text stays behind the value", async () => {
     const hidden = enc(" x", "", "comment");
     const body = `a: |- #${hidden}\n  ${value("b", "a")}\n`;
-    expect(await clearOf(body)).toBe("a: b\n");
+    expect(await clearOf(body)).toBe('a: "b" # x\n');
+  });
+});
+
+describe("decryptSops() opens what SOPS writes and Kubernetes does not need", () => {
+  it("several documents, under one MAC", async () => {
+    const body = `a: ${value("b", "a")}\n---\n# of the second\nc:\n  d: ${value("e", "c.d")}\n`;
+    expect(await clearOf(body)).toBe("a: b\n---\n# of the second\nc:\n  d: e\n");
+    const text = await sops(body);
+    await expectRefusal(() => decryptSops(text.slice(0, text.indexOf("---\n#")), [identity]), "not-authentic");
+  });
+
+  it("anchors and aliases, each place of a value counting for the MAC", async () => {
+    const body = `clear_unencrypted: &x {k: v}\ncopy_unencrypted: *x\na: ${value("b", "a")}\n`;
+    const rule = { name: "unencrypted_suffix", pattern: "_unencrypted" } as const;
+    expect(await clearOf(body, rule)).toBe("clear_unencrypted: &x {k: v}\ncopy_unencrypted: *x\na: b\n");
+    const text = await sops(body, rule);
+    for (const [from, to] of [
+      ["copy_unencrypted: *x\n", ""],
+      ["{k: v}", "{k: w}"],
+    ] as const)
+      await expectRefusal(() => decryptSops(mutate(text, from, to), [identity]), "not-authentic");
+  });
+
+  it("tags that SOPS resolves, !!binary among them", async () => {
+    const body = `a: ${value("b", "a")}\nbytes_unencrypted: !!binary aGk=\ntext_unencrypted: !!str 1\n`;
+    const rule = { name: "unencrypted_suffix", pattern: "_unencrypted" } as const;
+    expect(await clearOf(body, rule)).toBe("a: b\nbytes_unencrypted: !!binary aGk=\ntext_unencrypted: !!str 1\n");
+  });
+
+  it.each<[SelectionRule["name"], (clear: string, sealed: string) => string]>([
+    ["encrypted_comment_regex", (clear, sealed) => `a: ${clear}\n# mark\nb: ${sealed}\nc: ${clear}\n`],
+    ["unencrypted_comment_regex", (clear, sealed) => `a: ${sealed}\n# mark\nb: ${clear}\nc: ${sealed}\n`],
+  ])("%s: a comment chooses the value after it", async (name, bodyOf) => {
+    const plain = bodyOf("x", "x");
+    const { text } = await sealFile(Buffer.from(plain), yamlStore, {
+      recipients: { groups: [[identity.recipient]] },
+      rule: { name, pattern: "mark" },
+      now,
+    });
+    const [body = ""] = text.split("sops:\n");
+    expect(body.replace(/ENC\[.*\]/g, "(sealed)")).toBe(bodyOf("x", "(sealed)"));
+    expect((await decryptSops(text, [identity])).text).toBe(plain);
+  });
+
+  it("key groups: as many identities as the threshold, of different groups", async () => {
+    const [a, b, c] = [generateAgeIdentity().identity, generateAgeIdentity().identity, generateAgeIdentity().identity];
+    const { text } = await sealFile(Buffer.from("a: b\n"), yamlStore, {
+      recipients: { groups: [[a.recipient], [b.recipient], [c.recipient]], threshold: 2 },
+      rule: null,
+      now,
+    });
+    for (const identities of [
+      [a, b],
+      [c, a],
+      [b, c],
+      [a, b, c],
+    ])
+      expect((await decryptSops(text, identities)).text).toBe("a: b\n");
+    for (const identities of [[a], [b, b]])
+      await expectRefusal(() => decryptSops(text, identities), "identity-unmatched");
   });
 });
 
@@ -147,7 +211,7 @@ describe("decryptSops() and identities", () => {
   });
 
   it("an entry that holds no 32 bytes is none", async () => {
-    const short = wrapDataKey(randomBytes(31), identity.recipient);
+    const short = await wrapDataKey(randomBytes(31), identity.recipient);
     const text = await sops(`a: ${value("b", "a")}\n`);
     const [blob = ""] = / {12}-----BEGIN[\s\S]*?END.*/.exec(text) ?? [];
     await expectRefusal(

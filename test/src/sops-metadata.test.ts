@@ -1,13 +1,9 @@
 import { describe, expect, it } from "vitest";
-import {
-  canonicalTime,
-  compileSelection,
-  formatSopsBlock,
-  formatTime,
-  readSopsMetadata,
-  type SelectionRule,
-} from "../../src/sops-metadata.ts";
-import { parseYaml } from "../../src/yaml-source.ts";
+import { selectionRules } from "../../src/selection.ts";
+import { metadataOf } from "../../src/sops-file.ts";
+import { canonicalTime, formatTime, newMetadata } from "../../src/sops-metadata.ts";
+import { formatMetadata } from "../../src/yaml-metadata.ts";
+import { loadYaml } from "../../src/yaml-store.ts";
 import { expectRefusal } from "../support/sealing.ts";
 
 const base = `a: x
@@ -20,7 +16,7 @@ sops:
     mac: ENC[x]
     version: 3.13.3
 `;
-const read = (text: string) => readSopsMetadata(parseYaml(text));
+const read = (text: string) => metadataOf(loadYaml(text));
 const withLines = (...lines: string[]) => base + lines.map((line) => `    ${line}\n`).join("");
 
 describe("readSopsMetadata()", () => {
@@ -47,22 +43,22 @@ describe("readSopsMetadata()", () => {
       "key_groups:\n        - age:\n            - recipient: age1two\n          pgp:\n            - fp: EF01\n        - kms:\n            - enc: x",
     );
     expect(read(text).recipients).toEqual([
-      { kind: "age", id: "age1one" },
       { kind: "kms", id: "arn:aws:kms:x" },
       { kind: "gcp_kms", id: "projects/p" },
+      { kind: "hckms", id: "r:k" },
       { kind: "azure_kv", id: "https://v" },
       { kind: "hc_vault", id: "https://h" },
-      { kind: "hckms", id: "r:k" },
       { kind: "pgp", id: "ABCD" },
-      { kind: "age", id: "age1two" },
+      { kind: "age", id: "age1one" },
       { kind: "pgp", id: "EF01" },
+      { kind: "age", id: "age1two" },
       { kind: "kms", id: "(unnamed)" },
     ]);
     expect(read(text).hasKeyGroups).toBe(true);
   });
 
   it("takes empty and null lists of entries as none, and skips keys it does not know", () => {
-    const text = withLines("kms: []", "pgp: null", "hc_vault:", "gcp_kms: ~", 'hckms: ""', "sealward_signature: x");
+    const text = withLines("kms: []", "pgp: null", "hc_vault:", "gcp_kms: ~", "sealward_signature: x");
     expect(read(text).recipients).toHaveLength(1);
   });
 
@@ -71,6 +67,7 @@ describe("readSopsMetadata()", () => {
     ["a text in a list of entries", withLines("kms:\n        - x")],
     ["a list in a list", withLines("pgp:\n        - - fp: x")],
     ["a text for a list", withLines("pgp: x")],
+    ["an empty text for a list", withLines('hckms: ""')],
     ["a key group that is no map", withLines("key_groups:\n        - x")],
     ["two selection rules", withLines("encrypted_regex: x", "unencrypted_suffix: y")],
     ["no time", base.replace(/ +lastmodified.*\n/, "")],
@@ -82,21 +79,62 @@ describe("readSopsMetadata()", () => {
     ["a list with a Kelvin sign, which SOPS reads", withLines("\u212ams:\n        - arn: x")],
     ["a list with a long s, which SOPS reads", withLines("km\u017f:\n        - arn: x")],
     ["an entry's key in capitals", base.replace("recipient:", "Recipient:")],
-    ["mac_only_encrypted in a way that SOPS reads and we would not", withLines("mac_only_encrypted: True")],
+    ["mac_only_encrypted in a way that SOPS reads and we would not", withLines("mac_only_encrypted: yes")],
     ["mac_only_encrypted as a number", withLines("mac_only_encrypted: 1")],
-    ["mac_only_encrypted without a value", withLines("mac_only_encrypted:")],
   ])("refuses %s", async (_, text) => {
     expect(text).not.toBe(base);
     const error = await expectRefusal(() => read(text), "sops-metadata-invalid");
     expect(error.line).toBeGreaterThan(1);
   });
 
-  it.each(["encrypted_comment_regex", "unencrypted_comment_regex"])(
-    "does not support %s yet, and says so",
-    async (name) => {
-      await expectRefusal(() => read(withLines(`${name}: x`)), "sops-unsupported");
-    },
-  );
+  it.each(selectionRules)("reads the rule %s", (name) => {
+    expect(read(withLines(`${name}: x`)).rule).toEqual({ name, pattern: "x" });
+  });
+
+  it("takes a rule without a pattern for none", () => {
+    expect(read(withLines('encrypted_regex: ""', "unencrypted_suffix: x")).rule?.name).toBe("unencrypted_suffix");
+  });
+
+  it.each<[string, boolean]>([
+    ["mac_only_encrypted: true", true],
+    ["mac_only_encrypted: True", true],
+    ["mac_only_encrypted: false", false],
+    ["mac_only_encrypted:", false],
+  ])("reads %j as SOPS does", (line, expected) => {
+    expect(read(withLines(line)).onlyEncrypted).toBe(expected);
+  });
+
+  it("keeps the whole block as it was read", () => {
+    const { raw } = read(withLines("future: [x]"));
+    expect([...raw.keys()]).toEqual(["age", "lastmodified", "mac", "version", "future"]);
+    expect(raw.get("future")).toEqual(["x"]);
+  });
+
+  const group = (recipient: string) => `        - age:\n            - enc: e\n              recipient: ${recipient}\n`;
+  const grouped = (...lines: string[]) =>
+    `${base.replace(/ {4}age:[\s\S]*?(?= {4}lastmodified)/, "")}    key_groups:\n${["a", "b", "c"].map(group).join("")}${lines.map((line) => `    ${line}\n`).join("")}`;
+
+  it("reads key groups and how many of them open the file", () => {
+    const { groups, threshold, age } = read(grouped("shamir_threshold: 2"));
+    expect(groups.map(({ age: entries }) => entries.map(({ recipient }) => recipient))).toEqual([["a"], ["b"], ["c"]]);
+    expect(threshold).toBe(2);
+    expect(age).toHaveLength(3);
+  });
+
+  it.each([[], ["shamir_threshold: 0"]])("needs all groups where the block does not say how many", (...lines) => {
+    expect(read(grouped(...lines)).threshold).toBe(3);
+  });
+
+  it("looks at no group where the block itself lists a key, as SOPS does, but names its recipients", () => {
+    const { groups, threshold, recipients } = read(withLines(`key_groups:\n${group("a")}${group("b")}`.trimEnd()));
+    expect(groups.map(({ age }) => age.map(({ recipient }) => recipient))).toEqual([["age1one"]]);
+    expect(threshold).toBe(1);
+    expect(recipients.map(({ id }) => id)).toEqual(["age1one", "a", "b"]);
+  });
+
+  it.each(["1", "4", "-1", "2.5", "x"])("refuses a threshold of %s for three groups", async (threshold) => {
+    await expectRefusal(() => read(grouped(`shamir_threshold: ${threshold}`)), "sops-metadata-invalid");
+  });
 
   it("a file without the block is not sealed", () => expectRefusal(() => read("a: x\n"), "not-sealed"));
 });
@@ -126,79 +164,31 @@ describe("canonicalTime() is Go's form of a time", () => {
   });
 });
 
-describe("compileSelection()", () => {
-  const source = parseYaml(base);
-  const selects = async (rule: SelectionRule | null, ...path: string[]) => (await compileSelection(source, rule))(path);
+describe("newMetadata()", () => {
+  const age = [{ recipient: "age1one", enc: "blob\nmore\n" }];
+  const rule = { name: "encrypted_regex", pattern: "^(data)$" } as const;
+  const rest = { lastModified: "2026-01-02T03:04:05Z", mac: "ENC[x]" };
+  const textOf = (metadata: ReturnType<typeof newMetadata>) => `a: x\nsops:\n${formatMetadata(metadata, 4, "\n")}`;
 
-  it.each<[SelectionRule | null, string[], boolean]>([
-    [null, ["a"], true],
-    [null, ["a_unencrypted"], false],
-    [null, ["a_unencrypted", "b"], false],
-    [{ name: "unencrypted_suffix", pattern: "_clear" }, ["a_unencrypted"], true],
-    [{ name: "encrypted_suffix", pattern: "_secret" }, ["a_secret", "b"], true],
-    [{ name: "encrypted_suffix", pattern: "_secret" }, ["a"], false],
-    [{ name: "encrypted_regex", pattern: "^(data|stringData)$" }, ["data", "a"], true],
-    [{ name: "encrypted_regex", pattern: "^(data|stringData)$" }, ["spec", "template", "data"], true],
-    [{ name: "encrypted_regex", pattern: "^(data|stringData)$" }, ["metadata", "name"], false],
-    [{ name: "encrypted_regex", pattern: "^(a\\.b|c)$" }, ["a.b"], true],
-    [{ name: "encrypted_regex", pattern: "^(a\\.b|c)$" }, ["axb"], false],
-    [{ name: "encrypted_regex", pattern: "^(a.b|c)$" }, ["axb"], true],
-    [{ name: "encrypted_regex", pattern: "data" }, ["metadata"], true],
-    [{ name: "encrypted_regex", pattern: "(?i)^DATA$" }, ["data"], true],
-    [{ name: "encrypted_regex", pattern: "\\Adata\\z" }, ["data"], true],
-    [{ name: "encrypted_regex", pattern: "\\Qa.b\\E" }, ["a.b"], true],
-    [{ name: "encrypted_regex", pattern: "\\Qa.b\\E" }, ["axb"], false],
-    [{ name: "encrypted_regex", pattern: "[[:upper:]]" }, ["A"], true],
-    [{ name: "encrypted_regex", pattern: "\\pL" }, ["ü"], true],
-    [{ name: "unencrypted_regex", pattern: "^(metadata|kind)$" }, ["metadata", "name"], false],
-    [{ name: "unencrypted_regex", pattern: "^(metadata|kind)$" }, ["data"], true],
-    [
-      { name: "encrypted_regex", pattern: "^(data|stringData|sealward\\.dev/binding)$" },
-      ["metadata", "annotations", "sealward.dev/binding"],
-      true,
-    ],
-    [
-      { name: "encrypted_regex", pattern: "^(data|stringData|sealward\\.dev/binding)$" },
-      ["metadata", "annotations", "sealwardxdev/binding"],
-      false,
-    ],
-  ])("%j selects %j: %s", async (rule, path, expected) => {
-    expect(await selects(rule, ...path)).toBe(expected);
-  });
-
-  it.each(["(?=data)", "(?<!x)y", "(a)\\1", "(", "[", "*", "a**", "(?P<n>a)(?P<n>b)", "\\8", "a{1001}"])(
-    "refuses %j, which SOPS would take for a pattern that matches nothing",
-    async (pattern) => {
-      await expectRefusal(
-        () => compileSelection(source, { name: "encrypted_regex", pattern }),
-        "sops-metadata-invalid",
-      );
-    },
-  );
-
-  it("takes a hostile pattern in linear time", async () => {
-    const selected = await compileSelection(source, { name: "encrypted_regex", pattern: "^(a+)+$" });
-    expect(selected([`${"a".repeat(5000)}b`])).toBe(false);
-  });
-});
-
-describe("formatSopsBlock()", () => {
-  it("writes what readSopsMetadata() reads, in SOPS' own key order and quoting", () => {
-    const block = formatSopsBlock({
-      age: [{ recipient: "age1one", enc: "blob\nmore\n" }],
-      encryptedRegex: "^(data)$",
-      lastModified: "2026-01-02T03:04:05Z",
-      mac: "ENC[x]",
-    });
-    const text = `a: x\n${block.join("\n")}\n`;
-    expect(read(text)).toMatchObject({ age: [{ recipient: "age1one", enc: "blob\nmore\n" }], mac: "ENC[x]" });
+  it("is what readSopsMetadata() reads, in SOPS' own key order and quoting", () => {
+    const metadata = newMetadata({ groups: [age], rule, ...rest });
+    const text = textOf(metadata);
+    expect(read(text)).toMatchObject({ age, rule, mac: "ENC[x]" });
     expect(text).toContain("mac: ENC[");
-    expect(block.map((line) => /^ {4}(\w+)/.exec(line)?.[1]).filter(Boolean)).toEqual([
-      "age",
-      "encrypted_regex",
-      "lastmodified",
-      "mac",
-      "version",
-    ]);
+    expect([...metadata.keys()]).toEqual(["age", "encrypted_regex", "lastmodified", "mac", "version"]);
+    expect(
+      text
+        .split("\n")
+        .map((line) => /^ {4}(\w+)/.exec(line)?.[1])
+        .filter(Boolean),
+    ).toEqual([...metadata.keys()]);
+  });
+
+  it("holds key groups and a threshold only where there are several", () => {
+    const groups = [age, [{ recipient: "age1two", enc: "other\n" }]];
+    const written = read(textOf(newMetadata({ groups, threshold: 2, rule: null, onlyEncrypted: true, ...rest })));
+    expect(written).toMatchObject({ threshold: 2, hasKeyGroups: true, rule: null, onlyEncrypted: true });
+    expect(written.groups.map((group) => group.age)).toEqual(groups);
+    expect(newMetadata({ groups: [age], threshold: 2, rule, ...rest }).has("shamir_threshold")).toBe(false);
   });
 });

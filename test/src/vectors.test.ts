@@ -11,7 +11,7 @@ import {
 } from "../../src/index.ts";
 
 const folder = join(import.meta.dirname, "..", "vectors");
-const identities = parseAgeIdentities(readFileSync(join(folder, "keys.txt"), "utf8"), "keys.txt");
+const identities = await parseAgeIdentities(readFileSync(join(folder, "keys.txt"), "utf8"), "keys.txt");
 const environment: EnvironmentPolicy = {
   name: "vectors",
   ageRecipients: identities.map(({ recipient }) => recipient),
