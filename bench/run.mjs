@@ -1,13 +1,16 @@
-// Whole-process timings of `seal` beside the released `sops`, in one run on one machine: rounds are interleaved, so that
-// whatever else the machine does meets both. Prints medians and ratios; a ratio below 1 means that seal is quicker.
-// Finds sops on PATH or in $SEALWARD_PEERS/bin; without it, prints our side only.
+// Timings of `seal` beside an empty `node` process, which is its floor, and the released `sops`, in one run on one machine:
+// prints medians and ratios; a ratio to sops below 1 means that seal is quicker. A row is a name and what seal and sops do
+// for it. Finds sops on PATH or in $SEALWARD_PEERS/bin; without it, prints our side only.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { largeRows, readManifest, throughputRows } from "./large.mjs";
+import { measure, row, runner } from "./processes.mjs";
 
-const rounds = process.argv.includes("--short") ? 9 : 31;
+const isShort = process.argv.includes("--short");
+const rounds = isShort ? 9 : 31;
 const many = 40;
 const seal = fileURLToPath(new URL("../dist/seal.cjs", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "sealward-bench-"));
@@ -15,31 +18,13 @@ const env = {
   PATH: [join(process.env.SEALWARD_PEERS ?? "", "bin"), process.env.PATH].join(delimiter),
   HOME: folder,
   SOPS_AGE_KEY_FILE: join(folder, "prod.agekey"),
+  SOPS_DISABLE_VERSION_CHECK: "1",
 };
-
-function run(command, args, input) {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: folder, env, input, encoding: "utf8" });
-  if (error !== undefined || status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? stderr}`);
-  return stdout;
-}
+const run = runner({ cwd: folder, env });
 const ours = (...args) => run(process.execPath, [seal, ...args]);
 const theirs = (...args) => run("sops", args);
-const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+const floor = () => run(process.execPath, ["-e", ""]);
 
-/** Medians (ms) of whole runs, one of each side a round. */
-function measure(sides) {
-  const times = sides.map(() => []);
-  for (let round = 0; round < rounds; round++) {
-    for (const [index, side] of sides.entries()) {
-      const start = process.hrtime.bigint();
-      side();
-      times[index].push(Number(process.hrtime.bigint() - start) / 1e6);
-    }
-  }
-  return times.map(median);
-}
-
-const manifest = readFileSync(new URL("secret.yaml", import.meta.url), "utf8");
 try {
   run("git", ["init", "-q"]);
   ours("keygen", "-o", "prod.agekey");
@@ -48,24 +33,25 @@ try {
     join(folder, "seal.yaml"),
     `version: 1\nenvironments:\n  prod:\n    recipients:\n      age: [${recipient}]\n    namespaces: [payments]\n`,
   );
-  writeFileSync(join(folder, "plain.yaml"), manifest);
-  mkdirSync(join(folder, "files"));
+  copyFileSync(new URL("secret.yaml", import.meta.url), join(folder, "plain.yaml"));
   ours("encrypt", "--env", "prod", "plain.yaml", "-o", "sealed.yaml");
+  mkdirSync(join(folder, "files"));
   for (let index = 0; index < many; index++)
     copyFileSync(join(folder, "sealed.yaml"), join(folder, "files", `${index}.yaml`));
 
-  const hasSops = spawnSync("sops", ["--version", "--disable-version-check"], { env }).status === 0;
+  const found = spawnSync("sops", ["--version"], { env, encoding: "utf8" });
+  const hasSops = found.status === 0;
   const sopsRule = ["--age", recipient, "--encrypted-regex", "^(data|stringData)$"];
-  const cases = [
-    ["empty node process (our floor)", () => run(process.execPath, ["-e", ""]), null],
+  const rows = [
+    ["`--version`", () => ours("--version"), () => theirs("--version")],
     [
-      "seal one Secret (6 values)",
+      "`encrypt` a Secret of 2 KB",
       () => ours("encrypt", "--env", "prod", "plain.yaml"),
       () => theirs("encrypt", ...sopsRule, "plain.yaml"),
     ],
-    ["open one sealed file", () => ours("decrypt", "sealed.yaml"), () => theirs("decrypt", "sealed.yaml")],
+    ["`decrypt` it", () => ours("decrypt", "sealed.yaml"), () => theirs("decrypt", "sealed.yaml")],
     [
-      `check ${many} files (sops: open ${many}, it has no check)`,
+      `\`check\` ${many} files (sops: open ${many}, it has no check)`,
       () => ours("check", "files"),
       () => {
         for (let index = 0; index < many; index++) theirs("decrypt", `files/${index}.yaml`);
@@ -73,15 +59,31 @@ try {
     ],
   ];
   console.log(
-    `${rounds} rounds, interleaved; node ${process.version}; ${hasSops ? run("sops", ["--version", "--disable-version-check"]).trim().split("\n")[0] : "sops not found: our side only"}`,
+    `${rounds} rounds, interleaved; node ${process.version}; ${hasSops ? found.stdout.split("\n")[0] : "sops not found: our side only"}`,
   );
-  console.log("| whole process | seal, median ms | sops, median ms | ratio |\n|---|--:|--:|--:|");
-  for (const [name, our, their] of cases) {
-    const [a, b] = measure(hasSops && their !== null ? [our, their] : [our]);
-    console.log(
-      `| ${name} | ${a.toFixed(0)} | ${b?.toFixed(0) ?? ""} | ${b === undefined ? "" : (a / b).toFixed(2)} |`,
-    );
+  console.log(
+    "| whole process, median ms | node | seal | sops | seal : node | seal : sops |\n|---|--:|--:|--:|--:|--:|",
+  );
+  for (const [name, our, their] of rows) console.log(row(name, measure([floor, our, hasSops ? their : null], rounds)));
+
+  // A folder of its own: no seal.yaml governs these.
+  const apart = mkdtempSync(join(tmpdir(), "sealward-bench-"));
+  try {
+    copyFileSync(join(folder, "plain.yaml"), join(apart, "plain.yaml"));
+    const inApart = runner({ cwd: apart, env, maxBuffer: 1024 * 1024 * 1024 });
+    const lines = largeRows({
+      folder: apart,
+      recipient,
+      ours: (...args) => inApart(process.execPath, [seal, ...args]),
+      theirs: hasSops ? (...args) => inApart("sops", args) : null,
+      rounds: isShort ? 1 : 5,
+      isShort,
+    });
+    console.log(`\n${lines.join("\n")}`);
+  } finally {
+    rmSync(apart, { recursive: true, force: true });
   }
+  console.log(`\n${(await throughputRows(await import("../dist/index.js"), readManifest())).join("\n")}`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
