@@ -1,6 +1,7 @@
-// Reads the plain block style that tools write (maps, lists, scalars of one line, literal blocks, comments in lines of their
-// own, in ASCII) several times faster than the parser, into the same nodes. Whatever is not plainly that it leaves to the parser: it refuses nothing and decides
-// no doubtful case, so what it gives is what the parser would have given (test/src/block-style.test.ts).
+// Reads the plain block style that tools write (maps, lists, scalars of one line, literal blocks, comments in lines of
+// their own, in ASCII) several times faster than the parser, into the same nodes. Whatever is not plainly that it leaves
+// to the parser: it refuses nothing and decides no doubtful case, so what it gives is what the parser would have given
+// (test/src/block-style.test.ts).
 import { type Node, Pair, Scalar, YAMLMap, YAMLSeq } from "yaml";
 import type { AttachedComment } from "./yaml-comments.ts";
 
@@ -105,7 +106,9 @@ class Reader {
       if (!this.#skipGap()) return null;
       const next = this.#indentation();
       if (next > indent) return null;
-      if (next < indent || this.#text[this.#at + indent] !== "-") return this.#ranged(list, start);
+      if (next < indent) return this.#ranged(list, start);
+      // A comment behind a list that stands no further in than its key may be the list's or what follows.
+      if (this.#text[this.#at + indent] !== "-") return this.#pending.length > 0 ? null : this.#ranged(list, start);
       this.#at += indent;
     }
   }
