@@ -6,6 +6,8 @@ import { fromBase64, toBase64 } from "./bytes.ts";
 export const dataKeyLength = 32;
 /** SOPS writes 32-byte IVs and its `set` and `edit` crash on any other length. */
 export const ivLength = 32;
+/** OpenSSL's bound; beyond it, it throws. */
+const maxIvLength = 128;
 const tagLength = 16;
 
 export type ValueType = "str" | "int" | "float" | "bool" | "time" | "comment";
@@ -39,7 +41,7 @@ export function parseEncrypted(text: string): Encrypted | null {
   const [data, iv, tag] = [match[1], match[2], match[3]].map((field) => fromBase64(field ?? ""));
   const type = match[4] ?? "";
   if (!data || !iv || !tag || !valueTypes.has(type)) return null;
-  if (data.length === 0 || iv.length === 0 || tag.length !== tagLength) return null;
+  if (data.length === 0 || iv.length === 0 || iv.length > maxIvLength || tag.length !== tagLength) return null;
   return { data, iv, tag, type: type as ValueType };
 }
 
@@ -73,7 +75,9 @@ export function encryptValue(plaintext: Uint8Array, { key, aad, type, ivs }: Enc
   const iv = ivs?.next() ?? randomBytes(ivLength);
   const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: tagLength });
   cipher.setAAD(Buffer.from(aad, "utf8"));
-  const data = Buffer.concat([cipher.update(plaintext), cipher.final()]);
+  const data = cipher.update(plaintext);
+  // GCM is a stream cipher: nothing is left for the end but the tag.
+  cipher.final();
   return `ENC[AES256_GCM,data:${toBase64(data)},iv:${toBase64(iv)},tag:${toBase64(cipher.getAuthTag())},type:${type}]`;
 }
 

@@ -44,6 +44,7 @@ describe("an ENC text", () => {
     ["text before it", ` ${enc}`],
     ["no data", enc.replace(/data:[^,]+/, "data:")],
     ["no IV", enc.replace(/iv:[^,]+/, "iv:")],
+    ["an IV longer than OpenSSL takes", enc.replace(/iv:[^,]+/, `iv:${Buffer.alloc(129).toString("base64")}`)],
     ["a short tag", enc.replace(/tag:[^,]+/, "tag:AAAA")],
     ["base64 without padding", enc.replace(/data:([^=,]+)=+/, "data:$1")],
     ["base64 with bits to spare", enc.replace(/data:[^,]+/, "data:aGVsbG9=")],
