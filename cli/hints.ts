@@ -35,7 +35,7 @@ export const answers: Record<ErrorCode, Answer> = {
   "not-json": say("input", "correct the JSON at the place named"),
   "not-dotenv": say("input", "write each line as KEY=VALUE, or as a comment that begins with #"),
   "not-ini": say("input", "correct the line at the place named"),
-  "too-large": say("input", "Kubernetes takes at most 1 MiB in a Secret; split it into several"),
+  "too-large": say("input", "split it into several; Kubernetes takes at most 1 MiB in a Secret"),
   "too-deep": say("input", "a Secret manifest is flat; remove the nesting or the aliases"),
   "duplicate-key": say("input", "keep one of the two keys"),
   "several-documents": say("input", `one Secret a file: put each document into its own, or ${oneByOne}`),

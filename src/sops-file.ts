@@ -7,7 +7,16 @@ import { type UnwrapOptions, unwrapFile } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
 import { compileSelection, type Selection } from "./selection.ts";
 import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
-import { assertMac, type CommentEntry, entriesOf, macOf, type OpenedLeaf, openLeaves } from "./sops-tree.ts";
+import {
+  assertCountable,
+  assertMac,
+  type CommentEntry,
+  type Entries,
+  entriesOf,
+  macOf,
+  type OpenedLeaf,
+  openLeaves,
+} from "./sops-tree.ts";
 import { aadOfPath, decryptValue, looksEncrypted, parseEncrypted } from "./sops-value.ts";
 import { PathCounter, readSpellings } from "./spelling.ts";
 import type { Changes, CommentItem, Leaf, Replacement, StoreFile, StoreName } from "./store.ts";
@@ -51,9 +60,10 @@ export function metadataOf(file: StoreFile): SopsMetadata {
   return readSopsMetadata(file.metadata, (message) => new SealwardError("sops-metadata-invalid", message, place));
 }
 
-/** @throws not-sealed, sops-metadata-invalid, sops-unsupported, pattern-invalid, identity-missing, identity-unmatched, not-authentic */
+/** @throws not-sealed, sops-metadata-invalid, too-large, sops-unsupported, pattern-invalid, identity-missing, identity-unmatched, not-authentic */
 export async function openFile(file: StoreFile, options: OpenFileOptions): Promise<OpenedFile> {
   const metadata = metadataOf(file);
+  assertCountable(file);
   const selection = await compileSelection(metadata.rule, file.file);
   const { key, openedBy } = await unwrapFile(metadata, { ...options, file: file.file });
   options.confirm?.(file, key);
@@ -81,11 +91,7 @@ export function openWith(
  * What the key opens of the comments that the rule encrypts. One that it does not open stays as it is, as with SOPS: comments
  * are not authenticated.
  */
-function openComments(
-  { comments, leaves }: ReturnType<typeof entriesOf>,
-  key: KeyObject,
-  store: StoreName,
-): OpenedComment[] {
+export function openComments({ comments, leaves }: Entries, key: KeyObject, store: StoreName): OpenedComment[] {
   let next = 0;
   return comments.map((entry) => {
     const closed = { entry, text: entry.text, enc: null, aad: entry.aad };
@@ -124,9 +130,12 @@ function commentTextOf(bytes: Uint8Array, store: StoreName): string | null {
 /** Longer paths are tried for no comment but its own: each attempt hashes the whole path. */
 const longestAad = 1024;
 
-/** SOPS attaches a comment to the container of the key before or after it, or to one around those; GCM tells which. */
+/**
+ * SOPS attaches a comment to the container of the value before or after it, or to one around those; GCM tells which. A list
+ * has the path of its elements.
+ */
 function containersOf(path: readonly string[]): string[] {
-  return path.map((_, depth) => (depth === 0 ? ":" : aadOfPath(path.slice(0, depth))));
+  return [":", ...path.map((_, depth) => aadOfPath(path.slice(0, depth + 1)))];
 }
 
 /** An opened file, for what does not ask who opened it. */

@@ -4,9 +4,10 @@ import type { KeyObject } from "node:crypto";
 import { newDataKey, type Recipients } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
 import { compileSelection, defaultRule, type Selection, type SelectionRule } from "./selection.ts";
-import { clearFile, clearText, type Opened } from "./sops-file.ts";
+import { clearFile, clearText, type Opened, openComments } from "./sops-file.ts";
 import { formatTime, newMetadata, readSopsMetadata } from "./sops-metadata.ts";
 import {
+  assertCountable,
   type CommentEntry,
   type Entries,
   entriesOf,
@@ -39,7 +40,7 @@ export interface SealedFile {
 
 /**
  * A SOPS file from a plain one, under a fresh data key.
- * @throws already-sealed, nothing-selected, pattern-invalid, recipients-unnamed, recipient-invalid, sops-unsupported and what
+ * @throws already-sealed, too-large, nothing-selected, pattern-invalid, recipients-unnamed, recipient-invalid, sops-unsupported and what
  *   the store's `load` throws
  */
 export async function sealFile(bytes: Uint8Array, store: Store, options: SealFileOptions): Promise<SealedFile> {
@@ -50,6 +51,7 @@ export async function sealFile(bytes: Uint8Array, store: Store, options: SealFil
   const selection = await compileSelection(rule, file);
   const plain = store.load(bytes, { file });
   assertPlain(plain);
+  assertCountable(plain);
   const { key, groups } = await newDataKey(recipients);
   return encryptFile(plain, {
     key,
@@ -266,11 +268,12 @@ function proven(plain: StoreFile, text: string, expected: Expected): Opened {
     if (!isSame) throw refusal;
     const leaves = found.leaves.map((entry, index) => openedLeaf(entry, entries.leaves[index], expected));
     if (leaves.includes(null)) throw refusal;
-    const comments = found.comments.map((entry) => {
-      const { text: clear, aad } = expected.comments.get(entry.text) ?? entry;
-      return { entry, text: clear, enc: clear === entry.text ? null : entry.text, aad };
-    });
-    if (comments.filter(({ enc }) => enc !== null).length !== expected.comments.size) throw refusal;
+    // Beside the block, which is new, a comment may stand in another map or list than before.
+    const comments = openComments(found, key, plain.store.name);
+    const opened = comments.filter(
+      ({ enc, text: clear }) => enc !== null && expected.comments.get(enc)?.text === clear,
+    );
+    if (opened.length !== expected.comments.size) throw refusal;
     return { file, metadata, selection, leaves: leaves as OpenedLeaf[], comments, key };
   } catch (problem) {
     if (problem instanceof SealwardError) throw refusal;

@@ -5,7 +5,7 @@ import { SealwardError } from "./errors.ts";
 import { floatBytes, resolveGoScalar } from "./go-scalar.ts";
 import type { Selection } from "./selection.ts";
 import { decryptValue, encryptValue, looksEncrypted, parseEncrypted, type ValueType } from "./sops-value.ts";
-import type { Clear, CommentItem, Leaf, ListValue, MapValue, Value } from "./store.ts";
+import type { Clear, CommentItem, Leaf, ListValue, MapValue, StoreFile, Value } from "./store.ts";
 
 /** A value of the file, in document order. */
 export interface LeafEntry {
@@ -40,6 +40,28 @@ export function entriesOf(
   const walker = new Walker(selection, isEncrypted);
   for (const document of documents) walker.map(document, { path: [], aad: "", matched: false });
   return walker;
+}
+
+/** In each started mebibyte. Each costs microseconds whatever it holds; a file with more consists of little else. */
+const maxValuesPerMebibyte = 30_000;
+
+/** For a file that comes from outside, before anything is done with its values. @throws too-large */
+export function assertCountable({ store, documents, text, file }: StoreFile): void {
+  if (store.name === "binary") return;
+  const most = maxValuesPerMebibyte * (1 + Math.floor(text.length / 2 ** 20));
+  let count = 0;
+  const add = (value: Value | CommentItem): void => {
+    count++;
+    if (value.kind === "list") value.items.forEach(add);
+    else if (value.kind === "map") for (const item of value.items) add(item.kind === "pair" ? item.value : item);
+  };
+  documents.forEach(add);
+  if (count > most)
+    throw new SealwardError(
+      "too-large",
+      `The file has ${count} values and comments, at most ${most} are allowed in its size`,
+      { file },
+    );
 }
 
 interface Context {

@@ -1,7 +1,6 @@
 // Reads YAML text into nodes that know their offsets, and refuses what would be read in two ways. Scalars stay text here
 // (src/go-scalar.ts types them). Parser messages quote the file, so only their codes are passed on.
 import {
-  Composer,
   type Document,
   isAlias,
   isCollection,
@@ -13,7 +12,6 @@ import {
   LineCounter,
   type Node,
   type Pair,
-  Parser,
   type Scalar,
   visit,
   YAMLMap,
@@ -21,11 +19,17 @@ import {
 import { readBlockStyle } from "./block-style.ts";
 import { type ErrorCode, type Place, quoteName, SealwardError } from "./errors.ts";
 import type { AttachedComment } from "./yaml-comments.ts";
+import { linesOf, notYaml, parseDocuments, placeIn, tooDeep } from "./yaml-parser.ts";
 
 /** A sealed file must fit into one object of the API server (1.5 MiB with everything around it). */
 export const maxDocumentBytes: number = 1024 * 1024;
 /** Any other SOPS file. SOPS has no limit, Flux one of 5 MiB; this one keeps what it costs to read within reason. */
 export const maxSopsFileBytes: number = 64 * 1024 * 1024;
+/**
+ * Pieces of YAML (keys, values, signs, line breaks) in each started mebibyte of what is not plain block style. The parser
+ * needs microseconds for each, and what has more of them consists of little else.
+ */
+const piecesPerMebibyte = 250_000;
 /** Far below where the parser's recursion ends, far above what a manifest needs. */
 const maxDepth = 100;
 
@@ -90,7 +94,7 @@ export class YamlSource {
 
   /** Line and column (both from 1) of an offset. */
   placeOf(offset: number): Place {
-    return placeOf(this.#lines ?? linesOf(this.text), offset, this.file);
+    return placeIn(this.#lines ?? linesOf(this.text), offset, this.file);
   }
 
   /** A refusal that points at a node (or at the whole file). */
@@ -168,15 +172,17 @@ export function parseYamlDocuments(
   }
   const quick = readBlockStyle(text);
   if (quick !== null) return [new YamlSource(text, { file, ...quick })];
-  assertParsable(text, file);
   const lines = new LineCounter();
-  const documents = parse(text, lines, file);
+  // What we wrote ourselves is read again whatever it takes: else a file could be sealed and never opened.
+  const isOwn = maxBytes === Number.MAX_SAFE_INTEGER;
+  const maxPieces = isOwn ? Number.POSITIVE_INFINITY : piecesPerMebibyte * Math.ceil(bytes / maxDocumentBytes);
+  const documents = parseDocuments(text, { lines, file, maxPieces });
   const control = controlCharacter.exec(text);
   if (control !== null)
     throw new SealwardError(
       "not-yaml",
       "A control character or an unusual line break stands in the file: write it as an escape in double quotes",
-      placeOf(lines, control.index, file),
+      placeIn(lines, control.index, file),
     );
   const sources: YamlSource[] = [];
   for (const [index, document] of documents.entries()) {
@@ -186,7 +192,7 @@ export function parseYamlDocuments(
     const [problem] = [...document.errors, ...document.warnings].filter(({ code }) => code !== "TAG_RESOLVE_FAILED");
     if (problem?.code === "RESOURCE_EXHAUSTION") throw tooDeep(file);
     if (problem !== undefined)
-      throw notYaml(problem.code.toLowerCase().replaceAll("_", " "), placeOf(lines, problem.pos[0], file));
+      throw notYaml(problem.code.toLowerCase().replaceAll("_", " "), placeIn(lines, problem.pos[0], file));
     const { contents } = document;
     if (contents === null || (isScalar(contents) && isNothing(contents))) {
       sources.push(
@@ -198,7 +204,7 @@ export function parseYamlDocuments(
       throw new SealwardError(
         "not-yaml",
         "A YAML document must be a map of keys to values",
-        placeOf(lines, contents.range?.[0] ?? 0, file),
+        placeIn(lines, contents.range?.[0] ?? 0, file),
       );
     }
     const source = new YamlSource(text, {
@@ -230,67 +236,6 @@ function startOfContent(text: string, [at]: Document.Parsed["range"]): number {
   if (!text.startsWith("---", at)) return at;
   const next = text.indexOf("\n", at);
   return next < 0 ? text.length : next + 1;
-}
-
-/** Brackets that this many others enclose, or list and key marks in one row, are no manifest. */
-const maxOpenBrackets = 1000;
-const markRow = /^ *(?:[-?][ \t]+){200}/m;
-
-/**
- * A look at the raw text before the parser recurses into it: what nests without end would cost seconds, and where the
- * recursion ends depends on the caller's stack, so that one text would be refused for two reasons.
- */
-function assertParsable(text: string, file: string | undefined): void {
-  let open = 0;
-  for (let index = 0; index < text.length && open <= maxOpenBrackets; index++) {
-    const code = text.charCodeAt(index);
-    if (code === 0x5b || code === 0x7b) open++;
-    else if ((code === 0x5d || code === 0x7d) && open > 0) open--;
-  }
-  if (open > maxOpenBrackets || markRow.test(text)) throw tooDeep(file);
-}
-
-function tooDeep(file: string | undefined): SealwardError {
-  return new SealwardError("too-deep", "The file nests too deeply to be read", { file });
-}
-
-/** The documents up to the first that has a fault: what comes after it is not worth the time of a hostile file. */
-function parse(text: string, lines: LineCounter, file: string | undefined): Document.Parsed[] {
-  const parser = new Parser(lines.addNewLine);
-  // uniqueKeys is quadratic in yaml 2.9 and checked below instead; the failsafe schema leaves typing to us.
-  const composer = new Composer({
-    schema: "failsafe",
-    resolveKnownTags: false,
-    uniqueKeys: false,
-    prettyErrors: false,
-    keepSourceTokens: true,
-    lineCounter: lines,
-  });
-  const documents: Document.Parsed[] = [];
-  // The composer makes an Error for each fault, up to one a byte; their stack traces would cost five times the parsing.
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    const tokens = [];
-    for (const token of parser.parse(text)) {
-      if (token.type === "error") throw notYaml("unexpected token", placeOf(lines, token.offset, file));
-      tokens.push(token);
-    }
-    for (const document of composer.compose(tokens, false, text.length)) {
-      documents.push(document);
-      if (document.errors.length > 0) break;
-    }
-    return documents;
-  } catch (error) {
-    if (error instanceof RangeError) throw tooDeep(file);
-    throw error;
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
-}
-
-function notYaml(what: string, place: Place): SealwardError {
-  return new SealwardError("not-yaml", `Cannot read the file as YAML: ${what}`, place);
 }
 
 /** One linear pass for what YAML allows and we do not: keys that are not text or come twice, and nesting without end. */
@@ -351,22 +296,6 @@ function foreignSpelling(source: YamlSource, { range, type }: Scalar): string | 
 function assertShallow(source: YamlSource, node: Node, path: readonly unknown[]): void {
   if (path.length > maxDepth && path.filter(isCollection).length >= maxDepth)
     throw source.refusal("too-deep", `The file nests more than ${maxDepth} levels`, node);
-}
-
-function placeOf(lines: LineCounter, offset: number, file: string | undefined): Place {
-  const { line, col } = lines.linePos(offset);
-  return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
-}
-
-/** The lines as the parser counts them. */
-function linesOf(text: string): LineCounter {
-  const lines = new LineCounter();
-  for (let start = 0; start >= 0; ) {
-    lines.addNewLine(start);
-    const end = text.indexOf("\n", start);
-    start = end < 0 ? -1 : end + 1;
-  }
-  return lines;
 }
 
 export { type CommentToken, commentsOf } from "./yaml-lexemes.ts";

@@ -181,9 +181,9 @@ function yamlLeaf(leaf: Leaf): YamlLeaf {
 }
 
 /** Quotes are kept, so that the value in the clear gets them back; a plain ENC is not YAML inside a flow map. */
-function quotedLike(type: Scalar["type"], text: string, inFlow: boolean): string {
-  if (type === "QUOTE_SINGLE") return `'${text}'`;
-  return type === "QUOTE_DOUBLE" || inFlow ? quoted(text) : text;
+function quotedLike(type: Scalar["type"], enc: string, inFlow: boolean): string {
+  if (type === "QUOTE_SINGLE") return `'${enc}'`;
+  return type === "QUOTE_DOUBLE" || inFlow ? `"${enc}"` : enc;
 }
 
 function newTextOf(comments: Changes["comments"], { offset }: CommentItem): string | undefined {

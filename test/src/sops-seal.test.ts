@@ -51,6 +51,26 @@ describe("sealing and opening any file", () => {
     },
   );
 
+  it.each([
+    'data:\n- "42"\n  # foot\n',
+    "data:\n- v\n# foot\n",
+    "a:\n  b:\n  - v\n  # foot\n",
+    "a:\n- b:\n  - v\n    # foot\n",
+  ])("opens a comment that the block takes out of its list: %j", async (text) => {
+    const { text: enc } = await sealed(text, "yaml");
+    expect(enc).not.toContain("foot");
+    expect(Buffer.from(await opened(enc, "yaml")).toString()).toBe(text);
+  });
+
+  it.each<[StoreName, (index: number) => string]>([
+    ["yaml", (index) => `k${index}: x\n`],
+    ["dotenv", (index) => `K${index}=x\n`],
+    ["ini", (index) => `k${index} = x\n`],
+  ])("refuses %s of very many values in a small file", async (store, line) => {
+    const text = Array.from({ length: 30_001 }, (_, index) => line(index)).join("");
+    await expectRefusal(() => sealed(text, store), "too-large");
+  });
+
   it("gives back any bytes as binary, and any tree as JSON", async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
