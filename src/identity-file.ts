@@ -69,7 +69,12 @@ function derived(
   options: { readonly N: number; readonly r: number; readonly p: number; readonly maxmem: number },
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    scrypt(passphrase, salt, 32, options, (problem, key) => (problem === null ? resolve(key) : reject(problem)));
+    const missing = () => refusal(`opening it takes ${options.maxmem >> 20} MiB of memory, which are not to be had`);
+    try {
+      scrypt(passphrase, salt, 32, options, (problem, key) => (problem === null ? resolve(key) : reject(missing())));
+    } catch {
+      reject(missing());
+    }
   });
 }
 

@@ -204,10 +204,10 @@ function reread({ file, leaves, comments, selection }: Opened, text: string): St
     const again = file.store.load(Buffer.from(text), { maxBytes: Number.MAX_SAFE_INTEGER });
     const found = entriesOf(again.documents, selection, { isEncrypted: false });
     if (found.leaves.length !== leaves.length || found.comments.length !== comments.length) return null;
-    const isFlat = file.store.name === "dotenv" || file.store.name === "ini";
+    const store = file.store.name;
     const same =
       found.comments.every((comment, index) => comment.text === comments[index]?.text) &&
-      found.leaves.every(({ item, path }, index) => isSame(leaves[index], item, { path, isFlat }));
+      found.leaves.every(({ item, path }, index) => isSame(leaves[index], item, { path, store }));
     return same ? again : null;
   } catch (problem) {
     if (problem instanceof SealwardError) return null;
@@ -218,15 +218,24 @@ function reread({ file, leaves, comments, selection }: Opened, text: string): St
 function isSame(
   expected: OpenedLeaf | undefined,
   { type, bytes }: Leaf,
-  { path, isFlat }: { readonly path: readonly string[]; readonly isFlat: boolean },
+  { path, store }: { readonly path: readonly string[]; readonly store: StoreName },
 ): boolean {
-  if (expected === undefined || !Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).equals(expected.bytes))
-    return false;
-  // Flat stores know texts only; in JSON a number without a point may have been a float.
-  const sameType = type === expected.type || isFlat || isNumber(type, expected.type);
+  if (expected === undefined) return false;
+  const isFlat = store === "dotenv" || store === "ini";
+  // Flat stores know texts only, and write a bool otherwise than SOPS hashes it.
+  const given =
+    isFlat && expected.type === "bool" ? Buffer.from(bytesOf(expected.bytes).toString().toLowerCase()) : expected.bytes;
+  if (!bytesOf(bytes).equals(given)) return false;
+  // In JSON a number without a point may have been a float, and a time is a text.
+  const isTime = store === "json" && type === "str" && expected.type === "time";
+  const sameType = type === expected.type || isFlat || isTime || isNumber(type, expected.type);
   return (
     sameType && path.length === expected.entry.path.length && path.every((key, at) => key === expected.entry.path[at])
   );
+}
+
+function bytesOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function isNumber(...types: readonly string[]): boolean {

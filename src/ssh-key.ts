@@ -1,6 +1,6 @@
 // SSH keys in their files: the line of a public key (RFC 4253), and private keys as OpenSSH and PEM write them. Knows nothing
 // of age. Two kinds are read, Ed25519 and RSA: age wraps for no other.
-import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject, sign, verify } from "node:crypto";
 
 export type SshPublicKey =
   | { readonly kind: "ssh-ed25519"; readonly blob: Uint8Array; readonly point: Uint8Array }
@@ -47,10 +47,13 @@ export function formatSshPublicKey({ kind, blob }: SshPublicKey): string {
 
 /** The key in an OpenSSH or PEM file, or why it cannot be used. */
 export function parseSshPrivateKey(text: string): SshPrivateKey | SshRefusal {
-  const match = /^-----BEGIN ([A-Z0-9 ]+)-----\r?\n([^-]+)-----END \1-----$/.exec(text.trim());
+  const match =
+    /^-----BEGIN ([A-Z0-9 ]+)-----\r?\n(?:Proc-Type: 4,(ENCRYPTED)\r?\n)?((?:(?!-----)[^])+)-----END \1-----$/.exec(
+      text.trim(),
+    );
   if (match === null) return "damaged";
-  const [, label = "", body = ""] = match;
-  if (label === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: 4,ENCRYPTED/m.test(text)) return "passphrase";
+  const [, label = "", encrypted, body = ""] = match;
+  if (label === "ENCRYPTED PRIVATE KEY" || encrypted !== undefined) return "passphrase";
   if (label === openSshLabel) {
     const bytes = Buffer.from(body, "base64");
     const isClean = bytes.toString("base64") === body.replaceAll(/\s/g, "");
@@ -69,7 +72,18 @@ function readPem(text: string): SshPrivateKey | SshRefusal {
     return "damaged"; // OpenSSL's message is not passed on
   }
   const { asymmetricKeyType: kind } = key;
-  return kind === "ed25519" || kind === "rsa" ? withPublicHalf(key) : "kind";
+  if (kind !== "ed25519" && kind !== "rsa") return "kind";
+  return kind === "rsa" && !isWhole(key) ? "damaged" : withPublicHalf(key);
+}
+
+/** OpenSSL does not look at the numbers of an RSA key before it computes with them. */
+function isWhole(key: KeyObject): boolean {
+  const message = Buffer.from("sealward");
+  try {
+    return verify("sha256", message, createPublicKey(key), sign("sha256", message, key));
+  } catch {
+    return false;
+  }
 }
 
 function withPublicHalf(key: KeyObject): SshPrivateKey | SshRefusal {
@@ -130,7 +144,8 @@ function readRsa(reader: Reader): KeyObject | null {
     dq: toUrl(fromBigInt(toBigInt(d) % (other - 1n))),
   };
   try {
-    return createPrivateKey({ key: jwk, format: "jwk" });
+    const key = createPrivateKey({ key: jwk, format: "jwk" });
+    return isWhole(key) ? key : null;
   } catch {
     return null;
   }

@@ -62,7 +62,7 @@ const source = (text: string, store: StoreName): SopsSource => ({ bytes: Buffer.
 
 /** True where the word may stand in the clear: as a key, or where YAML keeps names that are no values. */
 async function mayShow(text: string, store: StoreName): Promise<boolean> {
-  if (store === "yaml" && /[&*!%]\S*S3CR3T/.test(text)) return true;
+  if (text.includes("_unencrypted") || (store === "yaml" && /[&*!%]\S*S3CR3T/.test(text))) return true;
   const values = await selectedIn(source(text, store), null);
   return values.some(({ path, encrypted }) => !encrypted || path.some((key) => key.includes(canary))) || keysShow(text);
 }

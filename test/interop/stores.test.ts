@@ -125,6 +125,19 @@ describe.skipIf(findTool("sops") === null)(titled("stores and the released sops"
     },
   );
 
+  it.each<[string, string, Store]>([
+    ["dotenv", "A: true\nB: 1.50\nC: 42\nD: text\nE: 2024-01-02\nF: ''\nG: false\n", dotenvStore],
+    ["ini", "s:\n  A: true\n  B: 1.50\n  C: 42\n  D: text\n  F: ''\n  G: False\n  E: 2024-01-02T03:04:05Z\n", iniStore],
+    ["json", "A: true\nB: 1.50\nC: 42\nD: text\nE: 2024-01-02\nF: ''\nG: null\nH: [1, 2.0, {I: no}]\n", jsonStore],
+  ])("opens the typed values that sops takes from YAML to %s", async (name, text, store) => {
+    const path = tools.file("typed.yaml", text);
+    const to = ["--input-type", "yaml", "--output-type", name];
+    const sealed = bytesFrom(["encrypt", "--age", identity.recipient, ...to, path]);
+    const clear = clearBytes(await openFile(store.load(sealed), { identities: [identity] }));
+    const theirs = bytesFrom(["decrypt", ...types(name), tools.file(`typed.${name}`, sealed)]);
+    expect(valuesOf(store, clear)).toEqual(valuesOf(store, theirs));
+  });
+
   it("reads the values that SOPS reads, comments included", () => {
     const comments = (store: Store, text: string) => load(store, text).documents.map((document) => plain(document));
     for (const [store, name, file, texts] of corpora.slice(1, 3))

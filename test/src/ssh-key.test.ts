@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { formatSshPublicKey, parseSshPrivateKey, parseSshPublicKey } from "../../src/ssh-key.ts";
@@ -76,6 +76,20 @@ describe("numbers of an RSA key that are not as they should be", () => {
   });
 });
 
+it("an RSA key of numbers that do not belong together is damaged, in either form", () => {
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const jwk = privateKey.export({ format: "jwk" });
+  const d = Buffer.from(jwk.d ?? "", "base64url");
+  d[20] = (d[20] ?? 0) ^ 1;
+  const dp = Buffer.from(jwk.dp ?? "", "base64url").reverse();
+  const wrong = createPrivateKey({
+    key: { ...jwk, d: d.toString("base64url"), dp: dp.toString("base64url") },
+    format: "jwk",
+  });
+  expect(parseSshPrivateKey(pemKey(wrong))).toBe("damaged");
+  expect(parseSshPrivateKey(openSshKey(wrong))).toBe("damaged");
+});
+
 describe.each(keys)("the private half of %s", (_, { privateKey, publicKey }) => {
   it.each<[string, string]>([
     ["OpenSSH's form", openSshKey(privateKey)],
@@ -95,6 +109,11 @@ describe.each(keys)("the private half of %s", (_, { privateKey, publicKey }) => 
       "a passphrase in PKCS #8",
       "passphrase",
       privateKey.export({ format: "pem", type: "pkcs8", cipher: "aes-256-cbc", passphrase: "x" }).toString(),
+    ],
+    [
+      "a passphrase in PEM of older programs",
+      "passphrase",
+      "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
     ],
     ["the public half of another key", "damaged", openSshKey(privateKey, { publicBlob: Buffer.alloc(51, 1) })],
     ["check numbers that differ", "damaged", openSshKey(privateKey, { checks: [1, 2] })],
