@@ -48,7 +48,7 @@ export function formatSshPublicKey({ kind, blob }: SshPublicKey): string {
 /** The key in an OpenSSH or PEM file, or why it cannot be used. */
 export function parseSshPrivateKey(text: string): SshPrivateKey | SshRefusal {
   const match =
-    /^-----BEGIN ([A-Z0-9 ]+)-----\r?\n(?:Proc-Type: 4,(ENCRYPTED)\r?\n)?((?:(?!-----)[^])+)-----END \1-----$/.exec(
+    /^-----BEGIN ([A-Z0-9 ]+)-----\r?\n(?:Proc-Type: 4,(ENCRYPTED)\r?\n)?((?:(?!-----).)+)-----END \1-----$/s.exec(
       text.trim(),
     );
   if (match === null) return "damaged";
