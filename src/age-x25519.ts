@@ -100,9 +100,21 @@ function lowOrder(): SealwardError {
 /** A fresh key's public half, and what it shares with a peer. @throws recipient-invalid for a low-order point, with which everyone shares zero */
 export function agreeOnce(peer: Uint8Array): { readonly share: Uint8Array; readonly shared: Uint8Array } {
   const { privateKey, publicKey } = generateKeyPairSync("x25519");
-  const shared = agree(privateKey, publicKeyFromRaw(peer));
+  const shared = agree(privateKey, peerKey(peer));
   if (shared === null) throw lowOrder();
   return { share: rawPublicKey(publicKey), shared };
+}
+
+/** Many files are wrapped for few recipients, and OpenSSL takes longer to read a key than to use it. */
+const peerKeys = new Map<string, KeyObject>();
+const mostPeers = 64;
+
+function peerKey(peer: Uint8Array): KeyObject {
+  const name = Buffer.from(peer).toString("base64");
+  const known = peerKeys.get(name) ?? publicKeyFromRaw(peer);
+  if (peerKeys.size >= mostPeers) peerKeys.clear();
+  peerKeys.set(name, known);
+  return known;
 }
 
 /** The X25519 shared secret; null for a low-order point. */
