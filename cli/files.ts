@@ -1,8 +1,9 @@
 // The file system as the CLI uses it: what a command may ask of it, with failures in our words. Reading, which every command
 // does, is done at once and here; what writes (writing.ts, private-files.ts) is loaded when it is used. Knows nothing about
 // what the bytes mean.
-import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { createReadStream, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { SealwardError } from "../src/index.ts";
 import { failure } from "./file-failure.ts";
 import type { Replacing, Shield } from "./writing.ts";
 
@@ -62,9 +63,9 @@ const reading: Pick<Files, "read" | "kind" | "size" | "realPath" | "list"> = {
     try {
       // A pipe gives its content when its writer does, and signals must be heard until then.
       if (statSync(path).isFile()) return readFileSync(path);
-      return await (await import("node:fs/promises")).readFile(path);
+      return await readStream(path);
     } catch (cause) {
-      throw failure(cause, "file-unreadable", "read", path);
+      throw cause instanceof SealwardError ? cause : failure(cause, "file-unreadable", "read", path);
     }
   },
 
@@ -106,6 +107,24 @@ const reading: Pick<Files, "read" | "kind" | "size" | "realPath" | "list"> = {
     }
   },
 };
+
+/** What no file is larger than that any command takes. */
+const maxStreamBytes = 128 * 1024 * 1024;
+
+/** A pipe or a device, which may never end. */
+async function readStream(path: string): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of createReadStream(path) as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > maxStreamBytes)
+      throw new SealwardError("too-large", `Cannot read the file: it gives more than ${maxStreamBytes} bytes`, {
+        file: path,
+      });
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
 
 /** Undefined where it fails. */
 function tryTo<T>(work: () => T): T | undefined {

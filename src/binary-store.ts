@@ -24,9 +24,7 @@ export const binaryStore: Store = {
   dump(documents, metadata) {
     const [document] = documents;
     const [only] = document?.items.filter(({ kind }) => kind === "pair") ?? [];
-    const isData =
-      documents.length === 1 && document?.items.length === 1 && only?.kind === "pair" && only.key === dataKey;
-    if (!isData || document === undefined || only.value.kind !== "leaf" || only.value.type !== "str")
+    if (!isEnvelope(documents) || document === undefined || only?.kind !== "pair" || only.value.kind !== "leaf")
       throw new SealwardError("sops-unsupported", "A binary file holds one text or byte value, under the key data");
     return metadata === null ? only.value.bytes : dumpJson(document, metadata);
   },
@@ -37,13 +35,29 @@ function envelopeOf(bytes: Uint8Array, options: LoadOptions): StoreFile | null {
   if (!/^[ \t\r\n]*\{/.test(Buffer.from(bytes.subarray(0, 64)).toString("latin1"))) return null;
   // A cheap look first: large content is not parsed for nothing.
   if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"sops"')) return null;
+  let envelope: StoreFile;
   try {
     const file = jsonStore.load(bytes, options);
-    return file.metadataOffset < 0 ? null : file;
+    if (file.metadataOffset < 0) return null;
+    envelope = file;
   } catch (problem) {
     if (problem instanceof SealwardError) return null;
     throw problem;
   }
+  // Taking one value out of several would lose the others.
+  if (envelope.metadata !== null && !isEnvelope(envelope.documents))
+    throw new SealwardError(
+      "sops-unsupported",
+      "The file is a SOPS file in JSON with other values than one text under data: it holds no binary file",
+      { file: options.file },
+    );
+  return envelope;
+}
+
+function isEnvelope([document, ...others]: readonly MapValue[]): boolean {
+  const [only, second] = document?.items ?? [];
+  const isOne = others.length === 0 && second === undefined && only?.kind === "pair" && only.key === dataKey;
+  return isOne && only.value.kind === "leaf" && only.value.type === "str";
 }
 
 class EnvelopeFile implements StoreFile {

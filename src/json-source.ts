@@ -26,7 +26,7 @@ const blanks = /[ \t\r\n]*/y;
 const run = /[^"\\\u0000-\u001f]*/y;
 const escaped = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const number = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?/y;
-const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const halfCharacter = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 const maxInt64 = 2n ** 63n - 1n;
 
 /** The object that a JSON file is. @throws not-json, duplicate-key, too-deep, sops-unsupported */
@@ -85,7 +85,7 @@ class Reader {
     while (!this.#closes("}", items.length)) {
       const start = this.#at;
       if (this.#text[start] !== '"') throw this.#notJson("A key in double quotes was expected");
-      const key = this.#string().replace(loneSurrogate, "\ufffd");
+      const key = this.#string();
       if (keys.has(key))
         throw new SealwardError("duplicate-key", "A key appears twice in one object", this.#placeOf(start));
       keys.add(key);
@@ -143,7 +143,10 @@ class Reader {
       hasEscapes = true;
     }
     this.#at++;
-    return hasEscapes ? JSON.parse(text.slice(start, this.#at)) : text.slice(start + 1, this.#at - 1);
+    const value: string = hasEscapes ? JSON.parse(text.slice(start, this.#at)) : text.slice(start + 1, this.#at - 1);
+    // Go reads each as U+FFFD: two texts would be one, and another than was written.
+    if (hasEscapes && halfCharacter.test(value)) throw this.#notJson("An escape stands for half a character");
+    return value;
   }
 
   #number(): JsonLeaf {

@@ -37,7 +37,7 @@ export async function sealSops(
 }
 
 /** A plain file in the layout of another store. */
-function converted(file: StoreFile, output: StoreName): Uint8Array {
+function converted(file: Pick<StoreFile, "store" | "documents">, output: StoreName): Uint8Array {
   const [first] = file.documents;
   const only = first?.items.find((item) => item.kind === "pair");
   if (file.store.name === "binary" && only?.kind === "pair" && only.value.kind === "leaf") return only.value.bytes;
@@ -71,7 +71,27 @@ export async function openSops(
 export function outputOf(opened: OpenedFile, { store, file }: SopsSource, options: Form): Uint8Array {
   if (options.extract === undefined && (options.output ?? store) === store) return clearBytes(opened);
   const isBinary = store === "binary";
-  return formOf(isBinary ? load({ bytes: clearBytes(opened), store }) : clearFile(opened), { ...options, file });
+  const plain = isBinary ? load({ bytes: clearBytes(opened), store }) : clearFile(opened);
+  return formOf(isBinary ? plain : withTypes(plain, opened), { ...options, file });
+}
+
+/** A flat file knows texts only, and JSON no times; what the ENC texts say of types is not lost in another store. */
+function withTypes(plain: StoreFile, { leaves, selection }: OpenedFile): Pick<StoreFile, "store" | "documents"> {
+  const typed = new Map<Value, Value>();
+  for (const [index, { item }] of entriesOf(plain.documents, selection, { isEncrypted: false }).leaves.entries()) {
+    const { type, bytes, enc } = leaves[index] ?? { enc: null };
+    if (enc !== null && type !== undefined && type !== item.type) typed.set(item, { ...item, type, bytes });
+  }
+  if (typed.size === 0) return plain;
+  const mapped = <T extends Value>(value: T): T => {
+    if (value.kind === "leaf") return (typed.get(value) as T | undefined) ?? value;
+    if (value.kind === "list")
+      return { ...value, items: value.items.map((item) => (item.kind === "comment" ? item : mapped(item))) };
+    if (value.kind !== "map") return value;
+    const items = value.items.map((item) => (item.kind === "pair" ? { ...item, value: mapped(item.value) } : item));
+    return { ...value, items };
+  };
+  return { store: plain.store, documents: plain.documents.map(mapped) };
 }
 
 type Form = Pick<OpenSopsOptions, "output" | "extract">;
@@ -82,7 +102,7 @@ export function plainAs(source: SopsSource, options: Form): Uint8Array {
 }
 
 function formOf(
-  plain: StoreFile,
+  plain: Pick<StoreFile, "store" | "documents">,
   { output = plain.store.name, extract, file }: Form & { readonly file?: string | undefined },
 ) {
   if (extract === undefined) return converted(plain, output);

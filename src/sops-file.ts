@@ -20,6 +20,7 @@ import {
 import { aadOfPath, decryptValue, looksEncrypted, parseEncrypted } from "./sops-value.ts";
 import { PathCounter, readSpellings } from "./spelling.ts";
 import type { Changes, CommentItem, Leaf, Replacement, StoreFile, StoreName } from "./store.ts";
+import { plainText } from "./text-source.ts";
 
 /** A comment and what it says in the clear. */
 export interface OpenedComment {
@@ -222,9 +223,8 @@ function isSame(
 ): boolean {
   if (expected === undefined) return false;
   const isFlat = store === "dotenv" || store === "ini";
-  // Flat stores know texts only, and write a bool otherwise than SOPS hashes it.
-  const given =
-    isFlat && expected.type === "bool" ? Buffer.from(bytesOf(expected.bytes).toString().toLowerCase()) : expected.bytes;
+  // Flat stores know texts only, and write some values otherwise than SOPS hashes them.
+  const given = isFlat && expected.type !== "str" ? Buffer.from(plainText(expected, "A value")) : expected.bytes;
   if (!bytesOf(bytes).equals(given)) return false;
   // In JSON a number without a point may have been a float, and a time is a text.
   const isTime = store === "json" && type === "str" && expected.type === "time";

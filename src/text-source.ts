@@ -43,5 +43,17 @@ export function newlineOf(text: string): "\r\n" | "\n" {
 export function plainText({ type, bytes }: Clear, name: string, file?: string | undefined): string {
   const text = decodeUtf8(bytes);
   if (text === null) throw new SealwardError("sops-unsupported", `${name} holds bytes that are no text`, { file });
-  return type === "bool" ? text.toLowerCase() : text;
+  if (type === "bool") return text.toLowerCase();
+  return type === "float" ? floatText(text) : text;
+}
+
+/** As SOPS writes a float in a flat file: Go's `G` of the fewest digits, and `.0` where it would look like an integer. */
+function floatText(text: string): string {
+  const value = Number(text);
+  if (!Number.isFinite(value)) return text;
+  const [mantissa = "", exponent = ""] = value.toExponential().split("e");
+  const size = Number(exponent);
+  const sign = Object.is(value, -0) ? "-" : "";
+  if (size >= -4 && size < 6) return sign + String(value) + (Number.isInteger(value) ? ".0" : "");
+  return `${mantissa}E${size < 0 ? "-" : "+"}${String(Math.abs(size)).padStart(2, "0")}`;
 }

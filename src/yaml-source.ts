@@ -193,7 +193,9 @@ export function parseYamlDocuments(
     if (problem?.code === "RESOURCE_EXHAUSTION") throw tooDeep(file);
     if (problem !== undefined)
       throw notYaml(problem.code.toLowerCase().replaceAll("_", " "), placeIn(lines, problem.pos[0], file));
-    const { contents } = document;
+    const { contents, directives } = document;
+    if (directives?.yaml.explicit === true && directives.yaml.version !== "1.1")
+      throw notYaml("SOPS and kubectl read %YAML 1.1 only", placeIn(lines, Math.max(text.search(/^%YAML/m), 0), file));
     if (contents === null || (isScalar(contents) && isNothing(contents))) {
       sources.push(
         new YamlSource(text, { file, root: emptyMap(startOfContent(text, document.range)), lines, start, isLast }),

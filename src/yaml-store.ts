@@ -83,7 +83,10 @@ export class YamlFile implements StoreFile {
       edits.push(edit);
       if (edit.end - edit.start > 0) covered.push(edit);
     }
-    for (const [leaf, text] of changes.commentLeaves ?? []) edits.push(this.#commentLeafEdit(yamlLeaf(leaf), text));
+    const { commentLeaves = new Map<Leaf, string>() } = changes;
+    const emptied = commentLeaves.size === 0 ? null : lastOfEmptied(this.documents, commentLeaves);
+    for (const [leaf, text] of commentLeaves)
+      edits.push(this.#commentLeafEdit(yamlLeaf(leaf), text, emptied?.has(leaf) === true));
     // A comment behind the sign of a block text goes with that text.
     const isCovered = within(covered);
     for (const [{ offset, text }, comment] of changes.comments)
@@ -146,9 +149,13 @@ export class YamlFile implements StoreFile {
     return at < 0 ? undefined : { kind: "comment", text: line.slice(at + 1), offset: start + at };
   }
 
-  #commentLeafEdit({ node }: YamlLeaf, text: string): Edit {
-    const [start, end] = rangeOf(node);
-    return { start: this.text.lastIndexOf("-", start), end, text: `#${text}` };
+  /** `isOnly`: nothing would be left of the list, which would read as null. */
+  #commentLeafEdit({ node }: YamlLeaf, text: string, isOnly: boolean): Edit {
+    const [from, end] = rangeOf(node);
+    const start = this.text.lastIndexOf("-", from);
+    const source = this.#source();
+    const list = isOnly ? `${source.newline}${" ".repeat(source.columnOf(start) + 2)}[]` : "";
+    return { start, end, text: `#${text}${list}` };
   }
 
   #clearText(leaf: YamlLeaf, { type, bytes }: Clear, plainest: boolean): string {
@@ -169,6 +176,22 @@ export class YamlFile implements StoreFile {
       lineGoesOn: wouldSwallow(this.text, end, indent),
     });
   }
+}
+
+/** Of each list that consists of comments and these elements, the last of them. */
+function lastOfEmptied(documents: readonly MapValue[], commentLeaves: ReadonlyMap<Leaf, string>): ReadonlySet<Leaf> {
+  const found = new Set<Leaf>();
+  const look = (value: Value | CommentItem): void => {
+    if (value.kind === "map") for (const item of value.items) look(item.kind === "pair" ? item.value : item);
+    if (value.kind !== "list") return;
+    const leaves = value.items.filter((item) => item.kind !== "comment");
+    const last = leaves.at(-1);
+    if (last?.kind === "leaf" && leaves.every((item) => item.kind === "leaf" && commentLeaves.has(item)))
+      found.add(last);
+    else value.items.forEach(look);
+  };
+  documents.forEach(look);
+  return found;
 }
 
 function sourceOf(file: StoreFile | undefined): YamlSource | undefined {

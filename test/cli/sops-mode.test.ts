@@ -179,6 +179,32 @@ describe("without a seal.yaml", () => {
     for (const name of names) expect(stdout).toContain(name);
   });
 
+  test("a JSON file of several values under another name is not opened as one of them", async () => {
+    const dir = sopsRepository({ "two.json": `{"user": "u1", "pw": "${canary}"}` });
+    dir.write("two.enc", (await succeed(dir.run(["encrypt", "two.json"]))).stdout);
+    const before = dir.snapshot();
+    for (const argv of [["decrypt"], ["decrypt", "-i"], ["edit"]])
+      expectRefused(await dir.run([...argv, "two.enc"]), "sops-unsupported");
+    expect(dir.snapshot()).toEqual(before);
+    const { stdout } = await succeed(dir.run(["decrypt", "--input-type", "json", "two.enc"]));
+    expect(stdout).toBe(dir.read("two.json"));
+  });
+
+  test.skipIf(process.platform !== "linux")("a device that never ends is not read for ever", async () => {
+    const dir = sopsRepository();
+    for (const command of ["check", "decrypt", "encrypt"])
+      expect((await dir.run([command, "/dev/zero"])).code, command).not.toBe(0);
+  });
+
+  test.each<[string, string, string]>([
+    ["half.json", `{"a": "\\ud800", "b": "${canary}"}`, "not-json"],
+    ["new.yaml", `%YAML 1.2\n---\na: ${canary}\n`, "not-yaml"],
+  ])("what sops would not read is not sealed: %s", async (name, text, code) => {
+    const dir = sopsRepository({ [name]: text });
+    expectRefused(await dir.run(["encrypt", "-i", name]), code);
+    expect(dir.read(name)).toBe(text);
+  });
+
   test("no rule and no recipient is an error that says what is missing", async () => {
     const dir = gitdir({ "a.env": plain["a.env"] ?? "" });
     expectRefused(await dir.run(["encrypt", "-i", "a.env"]), "config-missing");

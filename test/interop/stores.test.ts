@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { binaryStore } from "../../src/binary-store.ts";
 import { dotenvStore } from "../../src/dotenv-store.ts";
-import { parseAgeIdentities } from "../../src/index.ts";
+import { openSops, parseAgeIdentities } from "../../src/index.ts";
 import { iniStore } from "../../src/ini-store.ts";
 import { jsonStore } from "../../src/json-store.ts";
 import { clearBytes, openFile } from "../../src/sops-file.ts";
@@ -126,7 +126,11 @@ describe.skipIf(findTool("sops") === null)(titled("stores and the released sops"
   );
 
   it.each<[string, string, Store]>([
-    ["dotenv", "A: true\nB: 1.50\nC: 42\nD: text\nE: 2024-01-02\nF: ''\nG: false\n", dotenvStore],
+    [
+      "dotenv",
+      "A: true\nB: 1.50\nC: 42\nD: text\nE: 2024-01-02\nF: ''\nG: false\nH: -0.0\nI: 1234567.5\nJ: 1e21\nK: 0.00001\n",
+      dotenvStore,
+    ],
     ["ini", "s:\n  A: true\n  B: 1.50\n  C: 42\n  D: text\n  F: ''\n  G: False\n  E: 2024-01-02T03:04:05Z\n", iniStore],
     ["json", "A: true\nB: 1.50\nC: 42\nD: text\nE: 2024-01-02\nF: ''\nG: null\nH: [1, 2.0, {I: no}]\n", jsonStore],
   ])("opens the typed values that sops takes from YAML to %s", async (name, text, store) => {
@@ -136,6 +140,10 @@ describe.skipIf(findTool("sops") === null)(titled("stores and the released sops"
     const clear = clearBytes(await openFile(store.load(sealed), { identities: [identity] }));
     const theirs = bytesFrom(["decrypt", ...types(name), tools.file(`typed.${name}`, sealed)]);
     expect(valuesOf(store, clear)).toEqual(valuesOf(store, theirs));
+    // Whatever the flat files do not show is there again in a format that does.
+    const ours = await openSops({ bytes: sealed, store: store.name }, { identities: [identity], output: "json" });
+    const asJson = bytesFrom(["decrypt", "--input-type", name, "--output-type", "json", tools.file("typed", sealed)]);
+    expect(valuesOf(jsonStore, ours.bytes)).toEqual(valuesOf(jsonStore, asJson));
   });
 
   it("reads the values that SOPS reads, comments included", () => {

@@ -88,12 +88,11 @@ describe("the JSON store", () => {
 
   it("reads values with the types and bytes of SOPS", () => {
     const text =
-      '{"s":"a\\u00e9\\ud83d\\ude00","lone":"\\ud800x","i":9223372036854775807,"big":9223372036854775808,' +
+      '{"s":"a\\u00e9\\ud83d\\ude00","i":9223372036854775807,"big":9223372036854775808,' +
       '"f":1.0,"e":1e-7,"z":-0,"t":true,"n":null,"m":{},"l":[]}';
     expect(treeOf(load(jsonStore, text))).toEqual([
       [
         { key: "s", value: ["str", Buffer.from("aé😀").toString("latin1")] },
-        { key: "lone", value: ["str", Buffer.from("\ufffdx").toString("latin1")] },
         { key: "i", value: ["int", "9223372036854775807"] },
         { key: "big", value: ["float", "9223372036854776000"] },
         { key: "f", value: ["float", "1"] },

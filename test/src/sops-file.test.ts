@@ -120,6 +120,15 @@ list:
     );
   });
 
+  it.each([
+    ["further in than its key", "  ", "a:\n  # x\n    []\n"],
+    ["below its key", "", "a:\n# x\n  []\n"],
+  ])("leaves a list of nothing but comments a list: %s", async (_, indent, clear) => {
+    expect(await clearOf(`a:\n${indent}- ${enc(" x", "a", "comment")}\nb: ${value("c", "b")}\n`)).toBe(
+      `${clear}b: c\n`,
+    );
+  });
+
   it("writes bytes that are no text as SOPS does", async () => {
     const bytes = encryptValue(Uint8Array.from([0xff]), { key, aad: "a:", type: "str" });
     opened.set(bytes, Uint8Array.from([0xff]));

@@ -77,6 +77,7 @@ const yamlRows: Readonly<Record<string, string>> = {
     "# head\n\ndata: # of data\n  # of a\n  a: one # behind a\n\n  # foot\nlist:\n  # of the first\n  - x # behind x\n  # of the second\n  - y\n# tail\n",
   "comment-rules":
     "# sops:enc\nfirst: one\nsecond: two\nmap:\n  # sops:clear\n  a: three\n  # sops:enc\n  # another\n  b: four\nlist:\n  # sops:enc\n  - five\n  - six # sops:clear\n",
+  "comment-alone": "data:\n  a: [] # behind\n  c:\n    - [] # inner\n    - x\n",
   "comment-empty": "data:\n  #\n  a: one\n  #   \n  b: two\n  # trailing blanks   \n  c: three\n",
   unicode: 'data:\n  a: Grüße\n  b: 日本語\n  c: 🎉\n  d: "zero\\u200bwidth"\n',
   wide: `data:\n  a: ${"long ".repeat(100)}end\n  b: ${"x".repeat(5000)}\n`,
