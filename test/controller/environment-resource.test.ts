@@ -70,7 +70,7 @@ describe("parseEnvironment()", () => {
     ["no recipients", { recipients: { age: [] } }, "spec.recipients.age names no recipient"],
     [
       "a recipient with a wrong checksum",
-      { recipients: { age: [`${identity.recipient.slice(0, -1)}q`.replace(/qq$/, "qp")] } },
+      { recipients: { age: [identity.recipient.replace(/.$/, (last) => (last === "q" ? "p" : "q"))] } },
       "spec.recipients.age[0] is not an age recipient",
     ],
     [
