@@ -562,6 +562,12 @@ describe.each(availableClusters())("reconcile on the $name API server", ({ start
     expect(Synced?.message).toContain("403");
     await give(role.rules);
     await stage.untilReason("ledger", "hindered", "Applied");
+    // Whatever else was looked at meanwhile goes on as well, in its own time.
+    const isFree = async () => {
+      const { body } = await stage.cluster.request("GET", "/apis/sealward.dev/v1alpha1/boundsecrets");
+      return !JSON.stringify(body).includes("ClusterForbidden") || undefined;
+    };
+    await stage.cluster.waitFor("everything to go on", isFree);
   });
 
   it("lets no namespace wait until all of another one has been looked at", async () => {
