@@ -1,6 +1,8 @@
 // The age v1 file (C2SP age.md) around what a recipient finds in it: armor, header, MAC and payload, on node:crypto. Knows
 // no kind of key: what a stanza holds is for age-x25519.ts, age-ssh.ts and identity-file.ts to say.
+
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { bufferOf } from "./bytes.ts";
 
 export const intro = "age-encryption.org/v1";
 export const beginArmor = "-----BEGIN AGE ENCRYPTED FILE-----";
@@ -79,7 +81,7 @@ export function openPayload({ header, mac, payload }: AgeFile, fileKey: Uint8Arr
 
 /** The parts of an age file, or null where it is none. Needs no key, and so proves nothing. */
 export function parseAgeFile(bytes: Uint8Array): AgeFile | null {
-  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const file = bufferOf(bytes);
   const end = file.indexOf("\n--- ");
   const newline = end < 0 ? -1 : file.indexOf("\n", end + 1);
   if (newline < 0) return null;

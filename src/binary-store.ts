@@ -1,4 +1,5 @@
 // The binary store: any bytes as one value `data`, in SOPS' JSON envelope once they are encrypted. Knows nothing of keys.
+import { bufferOf } from "./bytes.ts";
 import { SealwardError } from "./errors.ts";
 import { dumpJson, type JsonFile, jsonStore } from "./json-store.ts";
 import type { Changes, Leaf, LoadOptions, MapValue, Metadata, Store, StoreFile } from "./store.ts";
@@ -34,7 +35,7 @@ export const binaryStore: Store = {
 function envelopeOf(bytes: Uint8Array, options: LoadOptions): StoreFile | null {
   if (!/^[ \t\r\n]*\{/.test(Buffer.from(bytes.subarray(0, 64)).toString("latin1"))) return null;
   // A cheap look first: large content is not parsed for nothing.
-  if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"sops"')) return null;
+  if (!bufferOf(bytes).includes('"sops"')) return null;
   let envelope: StoreFile;
   try {
     const file = jsonStore.load(bytes, options);

@@ -3,8 +3,13 @@ import { createHash } from "node:crypto";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** The same bytes with a Buffer's methods; nothing is copied. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 export function toBase64(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+  return bufferOf(bytes).toString("base64");
 }
 
 /** Standard base64 with padding, or null. Line breaks are skipped, as Go's decoder (and so the API server) does. */

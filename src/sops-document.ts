@@ -1,7 +1,7 @@
 // SOPS files of every store, for front ends: bytes in, bytes or text out, stores by name. Environments are not known here
 // (plain-gate.ts), nor where files lie.
 import type { AgeIdentity } from "./age-keys.ts";
-import { decodeUtf8 } from "./bytes.ts";
+import { bufferOf, decodeUtf8 } from "./bytes.ts";
 import { unwrapFile } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
 import { openConfirmed } from "./own-binding.ts";
@@ -245,7 +245,7 @@ export async function openersOf(source: SopsSource, identities: readonly AgeIden
 
 /** True where the bytes are a file of this store with a `sops` block. Never throws. */
 export function isSopsFile(source: SopsSource): boolean {
-  if (!Buffer.from(source.bytes.buffer, source.bytes.byteOffset, source.bytes.length).includes("sops")) return false;
+  if (!bufferOf(source.bytes).includes("sops")) return false;
   try {
     return load(source).metadata !== null;
   } catch (problem) {

@@ -2,7 +2,7 @@
 // its layout kept. What a Secret is, and where a file may be opened, is not known here.
 import type { KeyObject } from "node:crypto";
 import type { AgeIdentity } from "./age-keys.ts";
-import { decodeUtf8 } from "./bytes.ts";
+import { bufferOf, decodeUtf8 } from "./bytes.ts";
 import { type UnwrapOptions, unwrapFile } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
 import { compileSelection, type Selection } from "./selection.ts";
@@ -19,7 +19,15 @@ import {
 } from "./sops-tree.ts";
 import { aadOfPath, decryptValue, looksEncrypted, parseEncrypted } from "./sops-value.ts";
 import { PathCounter, readSpellings } from "./spelling.ts";
-import type { Changes, CommentItem, Leaf, Replacement, StoreFile, StoreName } from "./store.ts";
+import {
+  type Changes,
+  type CommentItem,
+  type Leaf,
+  type Replacement,
+  type StoreFile,
+  type StoreName,
+  unlimited,
+} from "./store.ts";
 import { plainText } from "./text-source.ts";
 
 /** A comment and what it says in the clear. */
@@ -202,7 +210,7 @@ function clearChanges(
 /** The text, read again; null where it does not hold these values and comments and nothing else. */
 function reread({ file, leaves, comments, selection }: Opened, text: string): StoreFile | null {
   try {
-    const again = file.store.load(Buffer.from(text), { maxBytes: Number.MAX_SAFE_INTEGER });
+    const again = file.store.load(Buffer.from(text), { maxBytes: unlimited });
     const found = entriesOf(again.documents, selection, { isEncrypted: false });
     if (found.leaves.length !== leaves.length || found.comments.length !== comments.length) return null;
     const store = file.store.name;
@@ -225,17 +233,13 @@ function isSame(
   const isFlat = store === "dotenv" || store === "ini";
   // Flat stores know texts only, and write some values otherwise than SOPS hashes them.
   const given = isFlat && expected.type !== "str" ? Buffer.from(plainText(expected, "A value")) : expected.bytes;
-  if (!bytesOf(bytes).equals(given)) return false;
+  if (!bufferOf(bytes).equals(given)) return false;
   // In JSON a number without a point may have been a float, and a time is a text.
   const isTime = store === "json" && type === "str" && expected.type === "time";
   const sameType = type === expected.type || isFlat || isTime || isNumber(type, expected.type);
   return (
     sameType && path.length === expected.entry.path.length && path.every((key, at) => key === expected.entry.path[at])
   );
-}
-
-function bytesOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function isNumber(...types: readonly string[]): boolean {

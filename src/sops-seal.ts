@@ -1,6 +1,8 @@
 // Encrypts a file in place, whatever its store: values and comments that the rule selects, then the `sops` block. The
 // finished text is read again, opened and compared before it is given out. Knows neither Secrets nor environments.
+
 import type { KeyObject } from "node:crypto";
+import { bufferOf } from "./bytes.ts";
 import { newDataKey, type Recipients } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
 import { compileSelection, defaultRule, type Selection, type SelectionRule } from "./selection.ts";
@@ -18,7 +20,15 @@ import {
 } from "./sops-tree.ts";
 import { encryptValue, IvSource, looksEncrypted, type ValueType } from "./sops-value.ts";
 import { PathCounter, type Spelling, sealSpellings, withSpellings } from "./spelling.ts";
-import type { CommentItem, Leaf, Metadata, Replacement, Store, StoreFile } from "./store.ts";
+import {
+  type CommentItem,
+  type Leaf,
+  type Metadata,
+  type Replacement,
+  type Store,
+  type StoreFile,
+  unlimited,
+} from "./store.ts";
 import { expandAliases, hasSharedLeaf } from "./yaml-expand.ts";
 
 export interface SealFileOptions {
@@ -259,7 +269,7 @@ function proven(plain: StoreFile, text: string, expected: Expected): Opened {
     { file: plain.file },
   );
   try {
-    const file = plain.store.load(Buffer.from(text), { file: plain.file, maxBytes: Number.MAX_SAFE_INTEGER });
+    const file = plain.store.load(Buffer.from(text), { file: plain.file, maxBytes: unlimited });
     if (file.metadata === null) throw refusal;
     const metadata = readSopsMetadata(file.metadata, () => refusal);
     const { key, selection, entries } = expected;
@@ -297,10 +307,6 @@ function isText({ type, bytes }: Leaf, text: string): boolean {
 
 function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return bufferOf(a).equals(b);
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** The spellings without which decrypting would give another text than was given; null where it gives the same. */

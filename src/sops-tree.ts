@@ -1,6 +1,8 @@
 // Walks the trees of a SOPS file: every value and comment with its path, what the selection rule makes of it, and the MAC.
 // Rules: docs/format.md (SOPS 3.13). Knows neither recipients nor syntax.
+
 import { createHash, type KeyObject } from "node:crypto";
+import { bufferOf } from "./bytes.ts";
 import { SealwardError } from "./errors.ts";
 import { floatBytes, resolveGoScalar } from "./go-scalar.ts";
 import type { Selection } from "./selection.ts";
@@ -198,7 +200,7 @@ export function openLeaves(leaves: readonly LeafEntry[], key: KeyObject, file: s
 }
 
 function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+  return bufferOf(bytes).toString("latin1");
 }
 
 /** Longer than any number in the form in which SOPS writes it (a float has up to 326 digits). */

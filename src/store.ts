@@ -119,6 +119,9 @@ export interface StoreFile {
   unset(path: readonly (string | number)[]): string;
 }
 
+/** For text of our own, which is read again whatever it takes: else a file could be sealed and never opened. */
+export const unlimited: number = Number.MAX_SAFE_INTEGER;
+
 export interface LoadOptions {
   readonly file?: string | undefined;
   readonly maxBytes?: number | undefined;

@@ -44,11 +44,11 @@ export function plainText({ type, bytes }: Clear, name: string, file?: string | 
   const text = decodeUtf8(bytes);
   if (text === null) throw new SealwardError("sops-unsupported", `${name} holds bytes that are no text`, { file });
   if (type === "bool") return text.toLowerCase();
-  return type === "float" ? floatText(text) : text;
+  return type === "float" ? flatFloat(text) : text;
 }
 
 /** As SOPS writes a float in a flat file: Go's `G` of the fewest digits, and `.0` where it would look like an integer. */
-function floatText(text: string): string {
+function flatFloat(text: string): string {
   const value = Number(text);
   if (!Number.isFinite(value)) return text;
   const [mantissa = "", exponent = ""] = value.toExponential().split("e");

@@ -18,6 +18,7 @@ import {
 } from "yaml";
 import { readBlockStyle } from "./block-style.ts";
 import { type ErrorCode, type Place, quoteName, SealwardError } from "./errors.ts";
+import { unlimited } from "./store.ts";
 import type { AttachedComment } from "./yaml-comments.ts";
 import { linesOf, notYaml, parseDocuments, placeIn, tooDeep } from "./yaml-parser.ts";
 
@@ -173,9 +174,8 @@ export function parseYamlDocuments(
   const quick = readBlockStyle(text);
   if (quick !== null) return [new YamlSource(text, { file, ...quick })];
   const lines = new LineCounter();
-  // What we wrote ourselves is read again whatever it takes: else a file could be sealed and never opened.
-  const isOwn = maxBytes === Number.MAX_SAFE_INTEGER;
-  const maxPieces = isOwn ? Number.POSITIVE_INFINITY : piecesPerMebibyte * Math.ceil(bytes / maxDocumentBytes);
+  const maxPieces =
+    maxBytes === unlimited ? Number.POSITIVE_INFINITY : piecesPerMebibyte * Math.ceil(bytes / maxDocumentBytes);
   const documents = parseDocuments(text, { lines, file, maxPieces });
   const control = controlCharacter.exec(text);
   if (control !== null)

@@ -112,7 +112,6 @@ async function timed(
 const stackOf = (problem: unknown): string =>
   problem instanceof Error ? (problem.stack ?? problem.message) : String(problem);
 
-/** Never ends where a target's worker neither answers nor is stopped, which its process's parent sees to. */
 async function watch(name: string, seconds: number, seed: number): Promise<void> {
   const current = new Current();
   const worker = new Worker(new URL(import.meta.url), {
