@@ -1,28 +1,30 @@
 // `seal bind`: gives a SOPS Secret its binding, or renews one after a change that was meant. Opens the file as SOPS would,
 // MAC and all, and never moves it to another environment.
-import { isWrappedForOne, wrapDataKey } from "./age.ts";
-import { type AgeIdentity, includesRecipient, isSameRecipient } from "./age-keys.ts";
+import { isWrappedForOne } from "./age.ts";
+import { includesRecipient } from "./age-keys.ts";
 import { type Binding, bindingOf } from "./binding.ts";
 import { assertCommentsStaySecret } from "./clear-leak.ts";
-import { printableId, withKeyBytes } from "./data-key.ts";
+import { type Identity, printableId, withKeyBytes } from "./data-key.ts";
 import { quoteName, SealwardError } from "./errors.ts";
 import { check, type SealedInfo, sealedRule, secretMetadata, unboundRule } from "./gate.ts";
-import { bindingAnnotation, type Scope, scopeAnnotation } from "./manifest.ts";
+import { contextOf, type EncryptionContext, isOurContext, isSameContext } from "./kms.ts";
+import { bindingAnnotation, type Scope, scopeAnnotation, scopes } from "./manifest.ts";
 import { ownBinding } from "./own-binding.ts";
 import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
-import { isListed } from "./recipients.ts";
+import { isListed, isListedEntry, missingIn, recipientsOf } from "./recipients.ts";
 import { renewed } from "./reseal.ts";
 import { encryptManifest, encryptUnderNewKey } from "./seal.ts";
 import { withoutBinding } from "./secret-text.ts";
+import { wrapForOthers } from "./sops-change.ts";
 import { clearFile, type OpenedFile, openFile } from "./sops-file.ts";
-import { type AgeEntry, newMetadata, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
+import { newMetadata, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
 import { looksEncrypted } from "./sops-value.ts";
 import { applyEdits, replaceScalar } from "./splice.ts";
-import { isScalar, maxSopsFileBytes, parseYaml } from "./yaml-source.ts";
+import { isScalar, maxSopsFileBytes, parseYaml, type YamlSource } from "./yaml-source.ts";
 import { loadYaml } from "./yaml-store.ts";
 
 export interface BindOptions extends SealOptions {
-  /** age recipients of the other environments; some may be this one's as well. */
+  /** Recipients of the other environments, age and KMS; some may be this one's as well. */
   readonly otherRecipients?: readonly string[] | undefined;
   /** True where a person named the environment: what is in the file or around it is the writer's word. */
   readonly isNamed?: boolean | undefined;
@@ -40,19 +42,21 @@ export interface BindResult {
 /**
  * Binds a SOPS Secret that has no binding, or binds again one whose labels, keys, name or recipients were changed on
  * purpose. The MAC must hold, and a binding that is there must be of the same environment. Recipients become the
- * environment's; one that could open the file and no longer should costs a new data key.
- * @throws environment-mismatch, not-authentic, identity-missing, identity-unmatched, and every refusal of sealing
+ * environment's; one that could open the file and no longer should costs a new data key. KMS entries get the encryption
+ * context that belongs there.
+ * @throws environment-mismatch, context-mismatch, not-authentic, identity-missing, identity-unmatched, and every refusal of sealing
  */
 export async function bindSealed(
   document: string,
   options: BindOptions,
-  identities: readonly AgeIdentity[],
+  identities: readonly Identity[],
 ): Promise<BindResult> {
   const { environment, file } = options;
   assertNotElsewhere(document, options);
   // Labels of entries are not authenticated: an identity of another environment opens nothing here, whatever it is called.
   const elsewhere = elsewhereOnly(options);
   const own = identities.filter(({ recipient }) => !includesRecipient(elsewhere, recipient));
+  // Every entry was looked at above: none sends what it says of another place.
   const opened = await openFile(loadYaml(document, { file }), { identities: own, namedOnly: true });
   const binding = ownBinding(opened.file, opened.key, { mustAgree: false });
   const { metadata, key } = opened;
@@ -68,14 +72,16 @@ export async function bindSealed(
   const prepared = prepare(withScope(withoutBinding(plain), options.scope), options);
   const differences = binding === null ? [] : differencesOf(binding, prepared, options);
   assertCommentsStaySecret(prepared.manifest, opened.comments);
-  const foreign = metadata.recipients.filter(({ kind, id }) => kind !== "age" || !isListed(environment, id));
-  const missing = environment.ageRecipients.filter(
-    (recipient) => !metadata.age.some((entry) => isSameRecipient(entry.recipient, recipient)),
-  );
+  const context = contextOf(prepared.place);
+  const foreign = metadata.recipients.filter((entry) => !isListedEntry(environment, entry));
+  const missing = missingIn(metadata, environment);
+  const misplaced = metadata.kms.filter((entry) => !isSameContext(entry.context, context));
   const opensForOthers = foreign.length > 0 || hasHiddenRecipient(metadata);
   const keepsKey = !opensForOthers && isOurSelection(metadata);
-  const keepsBlock = missing.length === 0 && metadata.rule?.pattern === sealedRule.pattern;
-  const groups = keepsBlock ? [] : [await entriesFor(environment.ageRecipients, opened)];
+  const keepsBlock = missing.length + misplaced.length === 0 && metadata.rule?.pattern === sealedRule.pattern;
+  const wrap = (raw: Uint8Array) =>
+    wrapForOthers(raw, { recipients: recipientsOf(environment, context), metadata, options });
+  const groups = keepsBlock || !keepsKey ? [] : await withKeyBytes(key, wrap);
   const text = keepsKey
     ? encryptManifest(prepared.manifest, {
         place: prepared.place,
@@ -101,6 +107,9 @@ export async function bindSealed(
       ? ["mac_only_encrypted: until now nothing confirmed the clear fields; look at them"]
       : []),
     ...missing.map((recipient) => `added the recipient ${recipient}`),
+    ...misplaced
+      .filter(({ arn }) => !foreign.some(({ id }) => id === arn))
+      .map(({ arn }) => `gave the entry of ${printableId(arn)} the encryption context that belongs here`),
     ...(!keepsKey && opened.comments.some(({ text: comment }) => looksEncrypted(comment))
       ? ["a comment that could not be opened stays as it is, under the old data key"]
       : []),
@@ -120,16 +129,40 @@ function elsewhereOnly({ environment, otherRecipients = [] }: BindOptions): read
 /** An unbound file says nothing of where it belongs but through who can open it: another environment's file stays there. */
 function assertNotElsewhere(document: string, options: BindOptions): void {
   const source = parseYaml(document, { file: options.file, maxBytes: maxSopsFileBytes });
+  const metadata = secretMetadata(source);
+  assertNoOtherPlace(source, metadata, options);
   if (source.root.getIn(["metadata", "annotations", bindingAnnotation]) !== undefined) return;
   const elsewhere = elsewhereOnly(options);
-  const other = secretMetadata(source).recipients.find(
-    ({ kind, id }) => kind === "age" && includesRecipient(elsewhere, id),
-  );
+  const other = metadata.recipients.find(({ id }) => includesRecipient(elsewhere, id));
   if (other === undefined) return;
   throw source.refusal(
     "recipient-foreign",
     `The file has no binding and is sealed to ${other.id}, a recipient of another environment than ${quoteName(options.environment.name)}`,
   );
+}
+
+/**
+ * KMS entries that say where they belong, say so of this environment, and unless a Secret is to be moved of this one. Others
+ * were made with other tools; their context is sent as it is, for a person has asked for this very file.
+ */
+function assertNoOtherPlace(source: YamlSource, { kms }: SopsMetadata, { environment, mayMove }: BindOptions): void {
+  const field = (name: string) => String(source.root.getIn(["metadata", name]) ?? "");
+  const own = (context: EncryptionContext) => ({
+    environment: environment.name,
+    namespace: mayMove === true ? context["sealward-namespace"] : field("namespace"),
+    name: (mayMove === true ? context["sealward-name"] : undefined) ?? field("name"),
+  });
+  for (const { arn, context } of kms) {
+    if (!isOurContext(context)) continue;
+    if (scopes.some((scope) => isSameContext(context, contextOf({ ...own(context), scope })))) continue;
+    const elsewhere = context["sealward-environment"] !== environment.name;
+    throw source.refusal(
+      "context-mismatch",
+      elsewhere
+        ? `The entry of ${printableId(arn)} was made for the environment ${quoteName(context["sealward-environment"])}; binding does not move it to ${quoteName(environment.name)}`
+        : `The entry of ${printableId(arn)} was made for ${quoteName(context["sealward-namespace"])}/${quoteName(context["sealward-name"])}, not for what the file is now: binding it so needs --move`,
+    );
+  }
 }
 
 /** Entries can be taken out by whoever writes the repository: one that every environment has shows nothing. */
@@ -181,21 +214,6 @@ function isOurSelection({ rule, onlyEncrypted, hasKeyGroups }: SopsMetadata): bo
     [sealedRule.pattern, unboundRule.pattern].includes(rule.pattern) &&
     !onlyEncrypted &&
     !hasKeyGroups
-  );
-}
-
-/** Entries that are there keep their text; the others are wrapped anew. */
-function entriesFor(recipients: readonly string[], { metadata: { age }, key }: OpenedFile): Promise<AgeEntry[]> {
-  return withKeyBytes(key, (raw) =>
-    Promise.all(
-      recipients.map(
-        async (recipient) =>
-          age.find((entry) => isSameRecipient(entry.recipient, recipient)) ?? {
-            recipient,
-            enc: await wrapDataKey(raw, recipient),
-          },
-      ),
-    ),
   );
 }
 

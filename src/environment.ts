@@ -8,6 +8,8 @@ export interface EnvironmentPolicy {
   readonly name: string;
   /** age recipients, the recovery recipients included. */
   readonly ageRecipients: readonly string[];
+  /** ARNs of KMS keys and aliases, those for recovery included. */
+  readonly kmsRecipients: readonly string[];
   /** Globs, relative to seal.yaml, of where its files are. Empty: says nothing. */
   readonly paths: readonly string[];
   /** Namespaces of this environment. Empty: says nothing. */
@@ -26,7 +28,8 @@ export interface Config {
   readonly environments: ReadonlyMap<string, EnvironmentPolicy>;
   /** Paths of nested seal.yaml files that count, relative to this one. */
   readonly nested: readonly string[];
-  readonly recovery: readonly string[];
+  /** Recipients of every environment. */
+  readonly recovery: { readonly age: readonly string[]; readonly kms: readonly string[] };
 }
 
 /** What may say which environment a file belongs to; undefined says nothing. */

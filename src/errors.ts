@@ -43,6 +43,9 @@ export const errorCodes = [
   "identity-invalid",
   "identity-missing",
   "identity-unmatched",
+  "context-mismatch",
+  "credentials-missing",
+  "key-refused",
   "key-unreachable",
   // opening
   "unbound",

@@ -1,15 +1,15 @@
 // The gate: the one place that decides whether a sealed file may be opened here. Named steps in a fixed order; the first
-// that fails throws and nothing is decrypted after it. Steps 1 to 3 need no key (`checkSealed`).
-// Two steps of the design come with what they check: `sealer` with signatures, `context` with KMS recipients. Until then
-// no environment can list a KMS recipient, so a file with a KMS entry ends at `recipients`.
+// that fails throws and nothing is decrypted after it. Steps 1 to 5 need no key (`checkSealed`).
+// One step of the design comes with what it checks: `sealer` with signatures.
 import type { KeyObject } from "node:crypto";
 import type { Node } from "yaml";
-import { type AgeIdentity, isSameRecipient } from "./age-keys.ts";
+import { isSameRecipient } from "./age-keys.ts";
 import { type Binding, bindingDifference, bindingOf, bindingPath, type Place, parseBinding } from "./binding.ts";
 import { documentDigest } from "./bytes.ts";
-import { noIdentity, unwrapFile } from "./data-key.ts";
+import { type Identity, noIdentity, type Unwrapped, unwrapFile } from "./data-key.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
 import { quoteName } from "./errors.ts";
+import { contextOf, type EncryptionContext, isSameKey, KmsIdentity } from "./kms.ts";
 import {
   assertSealedValue,
   assertSecret,
@@ -21,7 +21,14 @@ import {
   scopeAnnotation,
   scopes,
 } from "./manifest.ts";
-import { assertRecipients, checkRecipients, isListed, type Notice } from "./recipients.ts";
+import {
+  assertContexts,
+  assertRecipients,
+  checkRecipients,
+  isListed,
+  type Notice,
+  type RefuseAs,
+} from "./recipients.ts";
 import type { Selection, SelectionRule } from "./selection.ts";
 import { type Opened as OpenedSops, openWith } from "./sops-file.ts";
 import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
@@ -72,15 +79,18 @@ export interface Checked {
   readonly info: SealedInfo;
   readonly notices: readonly Notice[];
   readonly digest: string;
+  /** What every KMS entry carries, worked out here. */
+  readonly context: EncryptionContext;
 }
 
 /** A file that passed the whole gate. `dataKey` stays within src. */
 export interface Opened extends Checked {
   readonly binding: Binding | null;
   readonly opened: OpenedSops;
+  readonly unwrapped: Unwrapped;
 }
 
-/** Steps 1 to 3. Throws the first step's refusal. */
+/** Steps 1 to 5. Throws the first step's refusal. */
 export function check(document: string, expectation: Expectation, file?: string): Checked {
   const digest = documentDigest(document);
   const sealed = wellFormed(document, file);
@@ -88,9 +98,10 @@ export function check(document: string, expectation: Expectation, file?: string)
   if (!bound) acceptUnbound(sealed, expectation.environment, digest);
   const place = environment(sealed.manifest, expectation, bound);
   const { source } = sealed.manifest;
-  const notices = checkRecipients(sealed.metadata, expectation.environment, (code, message) =>
-    source.refusal(code, message, blockOf(source)),
-  );
+  const refuse: RefuseAs = (code, message) => source.refusal(code, message, blockOf(source));
+  const notices = checkRecipients(sealed.metadata, expectation.environment, refuse);
+  const context = contextOf(place);
+  assertContexts(sealed.metadata, context, refuse);
   const { namespace, name, scope } = place;
   return {
     ...sealed,
@@ -98,6 +109,7 @@ export function check(document: string, expectation: Expectation, file?: string)
     bound,
     notices,
     digest,
+    context,
     info: { environment: place.environment, scope, namespace, name, type: sealed.manifest.type },
   };
 }
@@ -106,16 +118,17 @@ export function check(document: string, expectation: Expectation, file?: string)
 export async function open(
   document: string,
   expectation: Expectation,
-  options: { readonly identities: readonly AgeIdentity[]; readonly file?: string | undefined },
+  options: { readonly identities: readonly Identity[]; readonly file?: string | undefined },
 ): Promise<Opened> {
   const checked = check(document, expectation, options.file);
-  const key = await unwrap(checked.metadata, {
+  const unwrapped = await unwrap(checked, {
     identities: options.identities,
     environment: expectation.environment,
     file: options.file,
   });
+  const { key } = unwrapped;
   const binding = checked.bound ? matchingBinding(checked, key) : null;
-  return { ...checked, binding, opened: integrity(checked, key) };
+  return { ...checked, binding, opened: integrity(checked, key), unwrapped };
 }
 
 /** Step 1: parses one way for every reader, within limits, and has the closed shape. */
@@ -234,21 +247,27 @@ function claimedScope({ source, annotations, metadata }: Manifest, policy: Envir
 
 /** Step 6: an identity of the environment opens the entry that names it. No other identity is tried: a label proves nothing. */
 async function unwrap(
-  metadata: SopsMetadata,
+  { metadata, context }: Checked,
   {
     identities,
     environment: policy,
     file,
   }: {
-    readonly identities: readonly AgeIdentity[];
+    readonly identities: readonly Identity[];
     readonly environment: EnvironmentPolicy;
     readonly file: string | undefined;
   },
-): Promise<KeyObject> {
+): Promise<Unwrapped> {
   const own = identities.filter(({ recipient }) => isListed(policy, recipient));
-  const named = own.some(({ recipient }) => metadata.age.some((entry) => isSameRecipient(entry.recipient, recipient)));
-  if (!named) throw noIdentity(identities.length, { age: metadata.age, environment: policy.name, file });
-  return (await unwrapFile(metadata, { identities: own, namedOnly: true, file })).key;
+  if (!own.some((identity) => isNamed(identity, metadata)))
+    throw noIdentity(identities, { age: metadata.age, kms: metadata.kms, environment: policy.name, file });
+  return unwrapFile(metadata, { identities: own, namedOnly: true, contextOf: () => context, file });
+}
+
+function isNamed(identity: Identity, { age, kms }: SopsMetadata): boolean {
+  return identity instanceof KmsIdentity
+    ? kms.some(({ arn }) => isSameKey(arn, identity.recipient))
+    : age.some(({ recipient }) => isSameRecipient(recipient, identity.recipient));
 }
 
 /** Step 7: what the file is bound to is where it is about to be opened. */

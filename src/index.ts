@@ -9,6 +9,7 @@ export {
   parseAgeIdentities,
   uniqueRecipients,
 } from "./age-keys.ts";
+export { type AwsCaller, AwsKms, type AwsKmsOptions, asSessionName } from "./aws-kms.ts";
 export { type BindOptions, type BindResult, bindSealed } from "./bind.ts";
 export {
   type BoundSecretFile,
@@ -20,10 +21,21 @@ export {
 } from "./bound-secret.ts";
 export { documentDigest } from "./bytes.ts";
 export { parseConfig } from "./config.ts";
+export type { Identity, KmsRecipient, Recipient, Recipients } from "./data-key.ts";
 export { type Config, type EnvironmentPolicy, type EnvironmentSources, findEnvironment } from "./environment.ts";
 export { type ErrorCode, errorCodes, type Place, SealwardError } from "./errors.ts";
 export type { Expectation, SealedInfo } from "./gate.ts";
 export { isEncryptedIdentityFile, openIdentityFile } from "./identity-file.ts";
+export {
+  assertKeyArn,
+  type EncryptionContext,
+  environmentContext,
+  isSameKey,
+  type Kms,
+  KmsIdentity,
+  parseKeyArn,
+} from "./kms.ts";
+export { KmsCache } from "./kms-cache.ts";
 export { type Scope, scopes } from "./manifest.ts";
 export {
   checkSealed,
@@ -62,6 +74,7 @@ export {
   type ChangeSopsOptions,
   describeSops,
   isSopsFile,
+  kmsKeysIn,
   type NewValue,
   openersOf,
   openSops,
@@ -70,7 +83,6 @@ export {
   resealSops,
   rewrapSops,
   type SopsDescription,
-  type SopsRecipients,
   type SopsSource,
   sealSops,
   selectedIn,
@@ -81,4 +93,5 @@ export type { RecipientEntry } from "./sops-metadata.ts";
 export { formatPath, parsePath } from "./sops-path.ts";
 export type { StoreName } from "./store.ts";
 export { storeNames, storeOf } from "./stores.ts";
+export { isRoleArn, noUserConfig, parseUserConfig, type UserConfig } from "./user-config.ts";
 export { maxDocumentBytes } from "./yaml-source.ts";

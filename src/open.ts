@@ -1,7 +1,7 @@
 // What a front end gets from an opened, checked or merely read file: plain objects without keys. The deciding is done in
 // gate.ts; the Secret's values become bytes here.
-import type { AgeIdentity } from "./age-keys.ts";
 import { fromBase64 } from "./bytes.ts";
+import type { Identity } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
 import { check, type Expectation, type Opened, open, type SealedInfo, secretMetadata } from "./gate.ts";
 import {
@@ -42,7 +42,7 @@ export interface OpenedSecret {
   readonly documentDigest: string;
 }
 
-/** The keyless steps of the gate (docs/architecture.md). Throws the first refusal. */
+/** The keyless steps of the gate, 1 to 5 (docs/architecture.md). Throws the first refusal. */
 export function checkSealed(
   document: string,
   expectation: Expectation,
@@ -56,7 +56,7 @@ export function checkSealed(
 export async function openSealed(
   document: string,
   expectation: Expectation,
-  identities: readonly AgeIdentity[],
+  identities: readonly Identity[],
   file?: string,
 ): Promise<OpenedSecret> {
   const opened = await open(document, expectation, { identities, file });
@@ -147,7 +147,7 @@ function claim(manifest: Manifest, annotation: string): string | undefined {
  */
 export async function decryptSops(
   document: string,
-  identities: readonly AgeIdentity[],
+  identities: readonly Identity[],
   file?: string,
 ): Promise<{ readonly text: string; readonly bound: boolean }> {
   const { opened, bound } = await openConfirmed(loadYaml(document, { file }), { identities });

@@ -1,10 +1,17 @@
 // The gate for SOPS files that are no Secrets (Helm values, dotenv, ini, binary): environment by path, recipients, MAC. They
 // carry no binding, so what confirms them is the place they lie in, who can open them, and nothing else.
-import type { AgeIdentity } from "./age-keys.ts";
-import { noIdentity } from "./data-key.ts";
+import { type Identity, noIdentity } from "./data-key.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
 import { SealwardError } from "./errors.ts";
-import { assertRecipients, checkRecipients, isListed, type Notice } from "./recipients.ts";
+import { environmentContext } from "./kms.ts";
+import {
+  assertContexts,
+  assertRecipients,
+  checkRecipients,
+  isListed,
+  type Notice,
+  recipientsOf,
+} from "./recipients.ts";
 import type { Selection } from "./selection.ts";
 import { type OpenSopsOptions, outputOf, type SopsSource, sealSops } from "./sops-document.ts";
 import { metadataOf, openFile } from "./sops-file.ts";
@@ -27,7 +34,9 @@ function keyless(file: StoreFile, environment: EnvironmentPolicy): readonly Noti
   const place = file.metadataOffset < 0 ? { file: file.file } : file.placeOf(file.metadataOffset);
   const refuse = (code: Notice["code"], message: string) => new SealwardError(code, message, place);
   assertRecipients(metadata, refuse);
-  return checkRecipients(metadata, environment, refuse);
+  const notices = checkRecipients(metadata, environment, refuse);
+  assertContexts(metadata, environmentContext(environment.name), refuse);
+  return notices;
 }
 
 /** All steps. @throws the first refusal, and decrypts nothing after it */
@@ -40,12 +49,9 @@ export async function openPlain(
   const notices = keyless(file, environment);
   const identities = ownIdentities(options.identities, environment);
   if (identities.length === 0)
-    throw noIdentity(options.identities.length, {
-      age: metadataOf(file).age,
-      environment: environment.name,
-      file: source.file,
-    });
-  const opened = await openFile(file, { identities, namedOnly: true });
+    throw noIdentity(options.identities, { ...metadataOf(file), environment: environment.name, file: source.file });
+  const context = environmentContext(environment.name);
+  const opened = await openFile(file, { identities, namedOnly: true, contextOf: () => context });
   // A file of which everything is encrypted shows only now what it is.
   assertNoSecret(
     opened.leaves.map(({ entry, bytes }) => ({ path: entry.path, bytes })),
@@ -60,12 +66,15 @@ export async function openPlain(
  */
 export async function sealPlain(
   source: SopsSource,
-  { ageRecipients }: EnvironmentPolicy,
+  environment: EnvironmentPolicy,
   options: Omit<Parameters<typeof sealSops>[1], "recipients">,
 ): Promise<SealedFile> {
   const file = storeNamed(source.store).load(source.bytes, { file: source.file });
   assertNoSecret(valuesOf(file.documents), file);
-  return sealSops(source, { ...options, recipients: { groups: [ageRecipients] } });
+  return sealSops(source, {
+    ...options,
+    recipients: { groups: [recipientsOf(environment, environmentContext(environment.name))] },
+  });
 }
 
 interface Value {
@@ -97,9 +106,6 @@ function assertNoSecret(values: readonly Value[], file: StoreFile): void {
 }
 
 /** Identities of other environments open nothing here, whatever an entry is called. */
-export function ownIdentities(
-  identities: readonly AgeIdentity[],
-  environment: EnvironmentPolicy,
-): readonly AgeIdentity[] {
+export function ownIdentities(identities: readonly Identity[], environment: EnvironmentPolicy): readonly Identity[] {
   return identities.filter(({ recipient }) => isListed(environment, recipient));
 }

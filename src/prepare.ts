@@ -5,6 +5,7 @@ import type { Place } from "./binding.ts";
 import { assertNoLeak } from "./clear-leak.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
 import { quoteName } from "./errors.ts";
+import type { Kms } from "./kms.ts";
 import {
   assertSecret,
   bindingAnnotation,
@@ -37,6 +38,8 @@ export interface SealOptions {
   readonly scope?: Scope | undefined;
   /** Used where the manifest has none, and written into the file. Must not contradict the manifest. */
   readonly namespace?: string | undefined;
+  /** Needed where the environment lists a KMS key. */
+  readonly kms?: Kms | undefined;
   readonly now: Date;
   readonly file?: string | undefined;
 }

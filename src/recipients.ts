@@ -2,10 +2,11 @@
 // every other SOPS file. Needs no key.
 import { isWrappedForOne, stanzaKinds } from "./age.ts";
 import { includesRecipient, isSameRecipient } from "./age-keys.ts";
-import { printableId } from "./data-key.ts";
+import { printableId, type Recipient } from "./data-key.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
 import { type ErrorCode, quoteName, type SealwardError } from "./errors.ts";
-import { type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
+import { type EncryptionContext, isSameContext } from "./kms.ts";
+import { type RecipientEntry, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
 
 /** Something that does not stop an opening but that someone should know. */
 export interface Notice {
@@ -35,7 +36,7 @@ export function assertRecipients(metadata: SopsMetadata, refuse: RefuseAs): void
  * @throws recipient-foreign, sops-metadata-invalid; recipient-missing where the environment is strict about it
  */
 export function checkRecipients(metadata: SopsMetadata, policy: EnvironmentPolicy, refuse: RefuseAs): Notice[] {
-  const foreign = metadata.recipients.find(({ kind, id }) => kind !== "age" || !isListed(policy, id));
+  const foreign = metadata.recipients.find((entry) => !isListedEntry(policy, entry));
   if (foreign !== undefined) {
     throw refuse(
       "recipient-foreign",
@@ -52,17 +53,62 @@ export function checkRecipients(metadata: SopsMetadata, policy: EnvironmentPolic
       `The entry of ${printableId(recipient)} is wrapped for ${whom}: somebody else can open it`,
     );
   }
-  if (metadata.age.length === 0) throw refuse("sops-metadata-invalid", "The sops block lists no recipient");
-  const missing = policy.ageRecipients.filter(
-    (recipient) => !metadata.age.some((entry) => isSameRecipient(entry.recipient, recipient)),
-  );
+  if (metadata.age.length + metadata.kms.length === 0)
+    throw refuse("sops-metadata-invalid", "The sops block lists no recipient");
+  const missing = missingIn(metadata, policy);
   if (missing.length === 0) return [];
   const message = `The file cannot be opened by ${missing.map(printableId).join(", ")}, which ${policy.name} lists`;
   if (policy.strictRecipients) throw refuse("recipient-missing", message);
   return [{ code: "recipient-missing", message }];
 }
 
-/** Whether the environment lists this recipient. */
-export function isListed({ ageRecipients }: EnvironmentPolicy, recipient: string): boolean {
-  return includesRecipient(ageRecipients, recipient);
+/** Recipients of the environment that the file has no entry for. */
+export function missingIn({ age, kms }: SopsMetadata, policy: EnvironmentPolicy): string[] {
+  return [
+    ...policy.ageRecipients.filter((recipient) => !age.some((entry) => isSameRecipient(entry.recipient, recipient))),
+    ...policy.kmsRecipients.filter((recipient) => !kms.some(({ arn }) => arn === recipient)),
+  ];
+}
+
+/** Whether the environment lists the recipient of an identity. */
+export function isListed({ ageRecipients, kmsRecipients }: EnvironmentPolicy, recipient: string): boolean {
+  return includesRecipient(ageRecipients, recipient) || kmsRecipients.includes(recipient);
+}
+
+/** Whether the environment lists the recipient of an entry, as what the entry says it is. */
+export function isListedEntry(
+  { ageRecipients, kmsRecipients }: EnvironmentPolicy,
+  { kind, id }: RecipientEntry,
+): boolean {
+  if (kind === "kms") return kmsRecipients.includes(id);
+  return kind === "age" && includesRecipient(ageRecipients, id);
+}
+
+/** Everybody whom a file of the environment is sealed to, each KMS entry with this context. */
+export function recipientsOf(
+  { ageRecipients, kmsRecipients }: EnvironmentPolicy,
+  context: EncryptionContext,
+): Recipient[] {
+  return [...ageRecipients, ...kmsRecipients.map((arn) => ({ arn, context }))];
+}
+
+/**
+ * Each KMS entry carries the context that was worked out here, and which will be sent: what the file says is not.
+ * @throws context-mismatch
+ */
+export function assertContexts({ kms }: SopsMetadata, expected: EncryptionContext, refuse: RefuseAs): void {
+  const other = kms.find(({ context }) => !isSameContext(context, expected));
+  if (other === undefined) return;
+  throw refuse(
+    "context-mismatch",
+    `The entry of ${printableId(other.arn)} has ${described(other.context)}, this place has ${described(expected)}`,
+  );
+}
+
+function described(context: EncryptionContext): string {
+  const pairs = Object.entries(context);
+  if (pairs.length === 0) return "no encryption context";
+  // Names and values of the file's are claims of whoever wrote it, in whatever number.
+  const shown = pairs.slice(0, 8).map(([name, value]) => `${quoteName(name)}: ${quoteName(value)}`);
+  return `the encryption context ${shown.join(", ")}${pairs.length > shown.length ? " …" : ""}`;
 }

@@ -1,8 +1,8 @@
 // Changes a sealed file: edited text, or one value. Everything goes through the gate first, keeps the data key, and keeps
 // the text of whatever did not change, so that a diff shows the change and nothing else.
 import type { Pair, YAMLMap } from "yaml";
-import type { AgeIdentity } from "./age-keys.ts";
 import { decodeUtf8, toBase64 } from "./bytes.ts";
+import type { Identity } from "./data-key.ts";
 import { quoteName, SealwardError } from "./errors.ts";
 import { type Expectation, type Opened, open } from "./gate.ts";
 import { assertDataKey, type Manifest, readManifestShape } from "./manifest.ts";
@@ -47,7 +47,7 @@ export async function resealEdited(
   document: string,
   plainText: string,
   expectation: Expectation,
-  identities: readonly AgeIdentity[],
+  identities: readonly Identity[],
   options: WriteOptions,
 ): Promise<Resealed> {
   const opened = await open(document, expectation, { identities, file: options.file });
@@ -105,7 +105,7 @@ export async function setValue(
   key: string,
   value: Uint8Array,
   expectation: Expectation,
-  identities: readonly AgeIdentity[],
+  identities: readonly Identity[],
   options: WriteOptions,
 ): Promise<Resealed> {
   const opened = await open(document, expectation, { identities, file: options.file });

@@ -5,8 +5,10 @@ import type { YAMLMap } from "yaml";
 import { type Binding, bindingOf, bindingPath, encodeBinding, type Place } from "./binding.ts";
 import { newDataKey } from "./data-key.ts";
 import { type SealedInfo, sealedRule, sealedSelection } from "./gate.ts";
+import { contextOf } from "./kms.ts";
 import { bindingAnnotation, type Manifest, readManifestShape, scopeAnnotation } from "./manifest.ts";
 import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
+import { recipientsOf } from "./recipients.ts";
 import { newMetadata } from "./sops-metadata.ts";
 import { type EncryptFileOptions, encryptFile, type Previous } from "./sops-seal.ts";
 import { aadOfPath } from "./sops-value.ts";
@@ -24,7 +26,8 @@ export interface Sealed {
 /**
  * A sealed file from a plain manifest, under a fresh data key.
  * @throws not-yaml and its kin, not-a-secret, shape-invalid, secret-type-forbidden, already-sealed, clear-leak,
- *   namespace-missing, environment-mismatch, scope-not-allowed, target-mismatch
+ *   namespace-missing, environment-mismatch, scope-not-allowed, target-mismatch; key-unreachable, key-refused and
+ *   credentials-missing where one of several keys does not wrap
  */
 export async function sealManifest(text: string, options: SealOptions): Promise<Sealed> {
   const prepared = prepare(text, options);
@@ -41,9 +44,9 @@ export async function sealManifest(text: string, options: SealOptions): Promise<
 /** The sealed text of a prepared manifest under a fresh data key, wrapped for every recipient of the environment. */
 export async function encryptUnderNewKey(
   { manifest, place }: Prepared,
-  { environment, now }: SealOptions,
+  { environment, now, kms }: SealOptions,
 ): Promise<string> {
-  const { key, groups } = await newDataKey({ groups: [environment.ageRecipients] });
+  const { key, groups } = await newDataKey({ groups: [recipientsOf(environment, contextOf(place))] }, { kms, now });
   return encryptManifest(manifest, {
     place,
     key,

@@ -1,11 +1,29 @@
 // Changes a SOPS file of any store: one value, the whole text, the recipients, or the data key. What does not change keeps
 // its text, IV included; entries of kinds that we cannot use are kept, or the change is refused with their names.
 import type { KeyObject } from "node:crypto";
-import { type AgeIdentity, isSameRecipient } from "./age-keys.ts";
-import { newDataKey, printableId, type Recipients, withKeyBytes, wrapForGroups } from "./data-key.ts";
+import { isSameRecipient } from "./age-keys.ts";
+import {
+  type Identity,
+  newDataKey,
+  printableId,
+  type Recipient,
+  type Recipients,
+  type UnwrapOptions,
+  withKeyBytes,
+  wrapForGroups,
+} from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
+import { isSameContext, type Kms } from "./kms.ts";
 import { clearBytes, clearFile, type OpenedFile, openFile, openWith } from "./sops-file.ts";
-import { type AgeEntry, ageEntries, formatTime, type SopsMetadata } from "./sops-metadata.ts";
+import {
+  type AgeEntry,
+  entryLists,
+  formatTime,
+  groupLists,
+  type KmsEntry,
+  type SopsMetadata,
+  type UsableEntries,
+} from "./sops-metadata.ts";
 import { encryptFile } from "./sops-seal.ts";
 import { entriesOf, macOf, type OpenedLeaf, sealMac } from "./sops-tree.ts";
 import { encryptValue } from "./sops-value.ts";
@@ -15,8 +33,11 @@ import type { CommentItem, Leaf, Metadata, MetadataValue, Pair, Replacement, Sto
 export type Path = readonly (string | number)[];
 
 export interface ChangeOptions {
-  readonly identities: readonly AgeIdentity[];
+  readonly identities: readonly Identity[];
   readonly namedOnly?: boolean | undefined;
+  readonly contextOf?: UnwrapOptions["contextOf"];
+  /** Needed where something has to be wrapped for a KMS key. */
+  readonly kms?: Kms | undefined;
   readonly now: Date;
   readonly ignoreMac?: boolean | undefined;
 }
@@ -178,7 +199,7 @@ export async function rekeyFile(file: StoreFile, options: RekeyOptions): Promise
   const { metadata, leaves, comments } = opened;
   const recipients = options.recipients ?? ownRecipients(metadata);
   assertWrappable(metadata, file);
-  const { key, groups } = await newDataKey(recipients);
+  const { key, groups } = await newDataKey(recipients, options);
   const encs = new Map<Leaf, Replacement>();
   for (const { entry, type, bytes, enc } of leaves)
     if (enc !== null) encs.set(entry.item, { enc: encryptValue(bytes, { key, aad: entry.aad, type }) });
@@ -211,13 +232,11 @@ export async function rewrapFile(file: StoreFile, recipients: Recipients, option
   const { metadata, key } = await openFile(file, options);
   const isSplit = metadata.groups.length > 1 || recipients.groups.length > 1;
   if (isSplit) assertWrappable(metadata, file);
-  const groups = await withKeyBytes(key, async (raw): Promise<readonly (readonly AgeEntry[])[]> => {
-    if (isSplit) return wrapForGroups(raw, recipients);
-    const [wanted = []] = recipients.groups;
-    const known = (recipient: string) => metadata.age.find((entry) => isSameRecipient(entry.recipient, recipient));
-    const [fresh = []] = await wrapForGroups(raw, { groups: [wanted.filter((one) => known(one) === undefined)] });
-    return [wanted.flatMap((one) => known(one) ?? fresh.find(({ recipient }) => recipient === one) ?? [])];
-  });
+  const groups = await withKeyBytes(key, (raw) =>
+    isSplit
+      ? wrapForGroups(raw, recipients, options)
+      : wrapForOthers(raw, { recipients: recipients.groups[0] ?? [], metadata, options }),
+  );
   return file.write({
     leaves: new Map(),
     comments: new Map(),
@@ -225,16 +244,58 @@ export async function rewrapFile(file: StoreFile, recipients: Recipients, option
   });
 }
 
-/** The age recipients of a file, by group. */
+/** Wraps for recipients that have no entry yet; those that have keep theirs. */
+export async function wrapForOthers(
+  raw: Uint8Array,
+  {
+    recipients,
+    metadata: { age, kms },
+    options,
+  }: {
+    readonly recipients: readonly Recipient[];
+    readonly metadata: UsableEntries;
+    readonly options: Pick<ChangeOptions, "kms" | "now">;
+  },
+): Promise<readonly UsableEntries[]> {
+  const known = (one: Recipient): AgeEntry | KmsEntry | undefined =>
+    typeof one === "string"
+      ? age.find((entry) => isSameRecipient(entry.recipient, one))
+      : kms.find((entry) => entry.arn === one.arn && isSameContext(entry.context, one.context));
+  const missing = recipients.filter((one) => known(one) === undefined);
+  const [fresh = { age: [], kms: [] }] = await wrapForGroups(raw, { groups: [missing] }, options);
+  const entries = recipients.map(
+    (one) =>
+      known(one) ??
+      (typeof one === "string"
+        ? fresh.age.find(({ recipient }) => recipient === one)
+        : fresh.kms.find(({ arn }) => arn === one.arn)),
+  );
+  const isAge = (entry: (typeof entries)[number]): entry is AgeEntry => entry !== undefined && "recipient" in entry;
+  const isKms = (entry: (typeof entries)[number]): entry is KmsEntry => entry !== undefined && "arn" in entry;
+  return [{ age: entries.filter(isAge), kms: entries.filter(isKms) }];
+}
+
+/** The recipients of a file that we can wrap for, by group, with what their entries say. */
 export function ownRecipients({ groups, raw }: SopsMetadata): Recipients {
   return {
-    groups: groups.map(({ age }) => age.map(({ recipient }) => recipient)),
+    groups: groups.map(({ age, kms }) => [
+      ...age.map(({ recipient }) => recipient),
+      ...kms.map(({ arn, context, raw: entry }) => ({
+        arn,
+        context,
+        role: textIn(entry.get("role")),
+        profile: textIn(entry.get("aws_profile")),
+      })),
+    ]),
     threshold: Number(raw.get("shamir_threshold") ?? 0),
   };
 }
 
+const textIn = (value: MetadataValue | undefined): string | undefined =>
+  typeof value === "string" && value !== "" ? value : undefined;
+
 function assertWrappable({ recipients }: SopsMetadata, file: StoreFile): void {
-  const others = recipients.filter(({ kind }) => kind !== "age");
+  const others = recipients.filter(({ kind }) => kind !== "age" && kind !== "kms");
   if (others.length === 0) return;
   const names = others.map(({ kind, id }) => `${kind} ${printableId(id)}`).join(", ");
   throw new SealwardError(
@@ -244,30 +305,40 @@ function assertWrappable({ recipients }: SopsMetadata, file: StoreFile): void {
   );
 }
 
-/** The block with these age entries; everything else in it as it was. */
-function withGroups(
-  metadata: SopsMetadata,
-  groups: readonly (readonly AgeEntry[])[],
-  threshold: number | undefined,
-): Metadata {
+/** The block with these entries; everything else in it as it was. */
+function withGroups(metadata: SopsMetadata, groups: readonly UsableEntries[], threshold: number | undefined): Metadata {
   const { raw, groups: before } = metadata;
-  if (groups.length === 1 && before.length === 1) {
+  const [only] = groups;
+  if (only !== undefined && groups.length === 1) {
     // A single group may have been written as one, too.
-    const isListed = !raw.has("age") && Array.isArray(raw.get("key_groups"));
-    if (!isListed) return new Map([...raw, ["age", ageEntries(groups[0] ?? [])]]);
+    const wasListed = before.length === 1 && !raw.has("age") && !raw.has("kms") && Array.isArray(raw.get("key_groups"));
+    if (before.length === 1 && !wasListed) return withEntries(raw, only);
+    return new Map([...entryLists(only), ...without(raw, groupKeys)]);
   }
-  const kept = [...raw].filter(([name]) => !["age", "key_groups", "shamir_threshold"].includes(name));
-  if (groups.length === 1) return new Map<string, MetadataValue>([["age", ageEntries(groups[0] ?? [])], ...kept]);
-  const listed = groups.map(
-    (age) =>
-      new Map<string, MetadataValue>([
-        ["age", ageEntries(age)],
-        ["hc_vault", []],
-      ]),
-  );
   return new Map<string, MetadataValue>([
-    ["key_groups", listed],
-    ...kept,
+    ["key_groups", groupLists(groups)],
+    ...without(raw, groupKeys),
     ...(threshold !== undefined && threshold > 0 ? [["shamir_threshold", threshold] as [string, number]] : []),
   ]);
+}
+
+const groupKeys: readonly string[] = ["age", "kms", "key_groups", "shamir_threshold"];
+
+const without = (raw: Metadata, names: readonly string[]): [string, MetadataValue][] =>
+  [...raw].filter(([name]) => !names.includes(name));
+
+/** Each list where it stood before, or where SOPS would put it; one without entries goes. */
+function withEntries(raw: Metadata, entries: UsableEntries): Metadata {
+  const lists = new Map(entryLists(entries));
+  const stale = ["age", "kms"].filter((name) => raw.has(name) && !lists.has(name));
+  const kept = without(raw, stale).map(([name, value]): [string, MetadataValue] => [name, lists.get(name) ?? value]);
+  for (const [name, value] of [...lists].reverse())
+    if (!raw.has(name)) kept.splice(positionOf(name, kept), 0, [name, value]);
+  return new Map(kept);
+}
+
+/** Before the first key that sorts behind it: SOPS 3.13 sorts them, and older files have the lists of keys first. */
+function positionOf(name: string, block: readonly (readonly [string, MetadataValue])[]): number {
+  const at = block.findIndex(([other]) => other > name);
+  return at === -1 ? block.length : at;
 }

@@ -1,9 +1,9 @@
 // SOPS files of every store, for front ends: bytes in, bytes or text out, stores by name. Environments are not known here
 // (plain-gate.ts), nor where files lie.
-import type { AgeIdentity } from "./age-keys.ts";
 import { bufferOf, decodeUtf8 } from "./bytes.ts";
-import { unwrapFile } from "./data-key.ts";
+import { type Identity, type Recipients, type UnwrapOptions, unwrapFile } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
+import type { Kms } from "./kms.ts";
 import { openConfirmed } from "./own-binding.ts";
 import { compileSelection, defaultRule, type SelectionRule } from "./selection.ts";
 import { type Path, rekeyFile, resealFile, rewrapFile, setInFile, unsetInFile } from "./sops-change.ts";
@@ -46,7 +46,7 @@ function converted(file: Pick<StoreFile, "store" | "documents">, output: StoreNa
 }
 
 export interface OpenSopsOptions {
-  readonly identities: readonly AgeIdentity[];
+  readonly identities: readonly Identity[];
   readonly ignoreMac?: boolean | undefined;
   /** The store of the result. Default: the file's own. */
   readonly output?: StoreName | undefined;
@@ -119,9 +119,13 @@ function extracted(value: Value, output: StoreName): Uint8Array {
 }
 
 export interface ChangeSopsOptions {
-  readonly identities: readonly AgeIdentity[];
+  readonly identities: readonly Identity[];
   /** Try an identity on the entries that name it, and on no other. */
   readonly namedOnly?: boolean | undefined;
+  /** The encryption context to send for a KMS entry. Default: the entry's own, as SOPS does. */
+  readonly contextOf?: UnwrapOptions["contextOf"];
+  /** Needed where something has to be wrapped for a KMS key. */
+  readonly kms?: Kms | undefined;
   readonly ignoreMac?: boolean | undefined;
   readonly now: Date;
 }
@@ -166,26 +170,16 @@ export function resealSops(
   return resealFile(load(source), edited, options);
 }
 
-/** Recipients of a changed file: age recipients by group, and how many groups open it (0: all). */
-export interface SopsRecipients {
-  readonly groups: readonly (readonly string[])[];
-  readonly threshold?: number | undefined;
-}
-
 /** A new data key for the file, and its recipients if they change. @throws recipient-unsupported, and what opening throws */
 export function rekeySops(
   source: SopsSource,
-  options: ChangeSopsOptions & { readonly recipients?: SopsRecipients | undefined },
+  options: ChangeSopsOptions & { readonly recipients?: Recipients | undefined },
 ): Promise<string> {
   return rekeyFile(load(source), options);
 }
 
 /** The same data key for other recipients. @throws recipient-unsupported, and what opening throws */
-export function rewrapSops(
-  source: SopsSource,
-  recipients: SopsRecipients,
-  options: ChangeSopsOptions,
-): Promise<string> {
+export function rewrapSops(source: SopsSource, recipients: Recipients, options: ChangeSopsOptions): Promise<string> {
   return rewrapFile(load(source), recipients, options);
 }
 
@@ -238,9 +232,16 @@ async function valuesOf(
 }
 
 /** The recipients whose identities among these open the file, one a key group. @throws as openSops */
-export async function openersOf(source: SopsSource, identities: readonly AgeIdentity[]): Promise<readonly string[]> {
+export async function openersOf(source: SopsSource, identities: readonly Identity[]): Promise<readonly string[]> {
   const file = load(source);
   return (await unwrapFile(metadataOf(file), { identities, file: source.file })).openedBy;
+}
+
+/** The ARNs of the KMS keys that the file names, each once; some may be none. @throws not-sealed, sops-metadata-invalid */
+export function kmsKeysIn(source: SopsSource): readonly string[] {
+  // Most files name none, and need not be read for it.
+  if (!bufferOf(source.bytes).includes("arn:aws")) return [];
+  return [...new Set(metadataOf(load(source)).kms.map(({ arn }) => arn))];
 }
 
 /** True where the bytes are a file of this store with a `sops` block. Never throws. */

@@ -1,9 +1,8 @@
 // Opens any SOPS file that age identities open, environments aside: values, comments and MAC, and the file in the clear with
 // its layout kept. What a Secret is, and where a file may be opened, is not known here.
 import type { KeyObject } from "node:crypto";
-import type { AgeIdentity } from "./age-keys.ts";
 import { bufferOf, decodeUtf8 } from "./bytes.ts";
-import { type UnwrapOptions, unwrapFile } from "./data-key.ts";
+import { type Identity, type UnwrapOptions, type Unwrapped, unwrapFile } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
 import { compileSelection, type Selection } from "./selection.ts";
 import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
@@ -50,11 +49,13 @@ export interface OpenedFile {
   readonly key: KeyObject;
   /** The recipients of the identities that opened it. */
   readonly openedBy: readonly string[];
+  readonly keyMaterialIds: Unwrapped["keyMaterialIds"];
 }
 
 export interface OpenFileOptions {
-  readonly identities: readonly AgeIdentity[];
+  readonly identities: readonly Identity[];
   readonly namedOnly?: UnwrapOptions["namedOnly"];
+  readonly contextOf?: UnwrapOptions["contextOf"];
   /** Skip the comparison of the MAC alone; a value that does not open is still refused. */
   readonly ignoreMac?: boolean | undefined;
   /** Called with the data key before any value is opened; what it throws ends the opening. */
@@ -69,14 +70,14 @@ export function metadataOf(file: StoreFile): SopsMetadata {
   return readSopsMetadata(file.metadata, (message) => new SealwardError("sops-metadata-invalid", message, place));
 }
 
-/** @throws not-sealed, sops-metadata-invalid, too-large, sops-unsupported, pattern-invalid, identity-missing, identity-unmatched, not-authentic */
+/** @throws not-sealed, sops-metadata-invalid, too-large, sops-unsupported, pattern-invalid, identity-missing, identity-unmatched, not-authentic, and what KMS throws */
 export async function openFile(file: StoreFile, options: OpenFileOptions): Promise<OpenedFile> {
   const metadata = metadataOf(file);
   assertCountable(file);
   const selection = await compileSelection(metadata.rule, file.file);
-  const { key, openedBy } = await unwrapFile(metadata, { ...options, file: file.file });
+  const { key, ...unwrapped } = await unwrapFile(metadata, { ...options, file: file.file });
   options.confirm?.(file, key);
-  return { ...openWith(file, metadata, { key, selection, ignoreMac: options.ignoreMac }), openedBy };
+  return { ...openWith(file, metadata, { key, selection, ignoreMac: options.ignoreMac }), ...unwrapped };
 }
 
 /** As {@link openFile}, with the data key in hand. @throws not-authentic */
@@ -148,7 +149,7 @@ function containersOf(path: readonly string[]): string[] {
 }
 
 /** An opened file, for what does not ask who opened it. */
-export type Opened = Omit<OpenedFile, "openedBy">;
+export type Opened = Omit<OpenedFile, "openedBy" | "keyMaterialIds">;
 
 /** The file in the clear, without its block: text with its layout kept, or the bytes of a binary file. @throws sops-unsupported */
 export function clearBytes(opened: Opened): Uint8Array {

@@ -1,6 +1,7 @@
 // What the `sops` block of a file means, whichever store it came from: recipients of every kind, selection rule, MAC. Keeps
 // the block as it was read, so that what is not understood is written back. Format: docs/format.md.
 import type { SealwardError } from "./errors.ts";
+import type { EncryptionContext } from "./kms.ts";
 import { type SelectionRule, selectionRules } from "./selection.ts";
 import type { Metadata, MetadataValue } from "./store.ts";
 
@@ -12,6 +13,23 @@ export interface AgeEntry {
   readonly enc: string;
 }
 
+/** What it says of a role, a profile or an endpoint is for other tools: nothing of it is used here. */
+export interface KmsEntry {
+  readonly arn: string;
+  /** The CiphertextBlob in standard base64. */
+  readonly enc: string;
+  /** Empty where the entry has none. A claim: whoever opens the file sends what it works out itself. */
+  readonly context: EncryptionContext;
+  /** The entry as it was read or is to be written. */
+  readonly raw: Metadata;
+}
+
+/** The entries of one key group that we can use. */
+export interface UsableEntries {
+  readonly age: readonly AgeEntry[];
+  readonly kms: readonly KmsEntry[];
+}
+
 /** Any entry that could open the file, of whatever kind, key groups included. */
 export interface RecipientEntry {
   readonly kind: string;
@@ -19,8 +37,7 @@ export interface RecipientEntry {
 }
 
 /** One key group: its entries in SOPS' order. A file without groups has one. */
-export interface KeyGroup {
-  readonly age: readonly AgeEntry[];
+export interface KeyGroup extends UsableEntries {
   readonly recipients: readonly RecipientEntry[];
 }
 
@@ -33,6 +50,8 @@ export interface SopsMetadata {
   readonly hasKeyGroups: boolean;
   /** age entries of all groups. */
   readonly age: readonly AgeEntry[];
+  /** KMS entries of all groups. */
+  readonly kms: readonly KmsEntry[];
   /** Entries of all groups. */
   readonly recipients: readonly RecipientEntry[];
   readonly rule: SelectionRule | null;
@@ -82,6 +101,7 @@ export function readSopsMetadata(raw: Metadata, refuse: Refuse): SopsMetadata {
     threshold: groups.length === 1 ? 1 : thresholdOf(raw, groups.length, refuse),
     hasKeyGroups: listed.length > 0,
     age: all.flatMap(({ age }) => age),
+    kms: all.flatMap(({ kms }) => kms),
     recipients: all.flatMap(({ recipients }) => recipients),
     rule: name === undefined ? null : { name, pattern: textAt(raw, name) },
     onlyEncrypted: onlyEncrypted === "true",
@@ -96,10 +116,27 @@ function groupOf(map: Metadata, refuse: Refuse): KeyGroup {
       recipient: textAt(entry, "recipient"),
       enc: textAt(entry, "enc"),
     })),
+    kms: entriesOf(map, "kms", refuse).map((entry) => ({
+      arn: textAt(entry, "arn"),
+      enc: textAt(entry, "enc"),
+      context: contextAt(entry, refuse),
+      raw: entry,
+    })),
     recipients: Object.entries(identifyingKeys).flatMap(([kind, key]) =>
       entriesOf(map, kind, refuse).map((entry) => ({ kind, id: textAt(entry, key) || "(unnamed)" })),
     ),
   };
+}
+
+/** A number could have been written in more ways than one, and only one of them is the text that KMS was given. */
+function contextAt(entry: Metadata, refuse: Refuse): EncryptionContext {
+  const value = entry.get("context") ?? new Map();
+  if (!(value instanceof Map)) throw refuse("The encryption context of a KMS entry must be a map");
+  const pairs = [...(value as Metadata)].map(([name, text]): [string, string] => {
+    if (typeof text !== "string") throw refuse("The encryption context of a KMS entry must hold texts, in quotes");
+    return [name, text];
+  });
+  return Object.fromEntries(pairs);
 }
 
 /** Zero and none mean all of them; one of several would be no secret sharing. */
@@ -167,8 +204,8 @@ export function formatTime(now: Date): string {
 
 /** What a fresh block says beside its recipients. */
 export interface NewMetadata {
-  /** age entries by group; one group stands in the block itself. */
-  readonly groups: readonly (readonly AgeEntry[])[];
+  /** One group stands in the block itself. */
+  readonly groups: readonly UsableEntries[];
   /** Of the groups; unused with one. 0 or absent: all of them. */
   readonly threshold?: number | undefined;
   /** Null for the binary store, which has none. */
@@ -181,7 +218,7 @@ export interface NewMetadata {
 /** A fresh block with the keys that SOPS 3.13 writes, in its order. */
 export function newMetadata(options: NewMetadata): Metadata {
   const { groups, threshold = 0, rule, onlyEncrypted = false, lastModified, mac } = options;
-  const [only = [], ...more] = groups;
+  const [only, ...more] = groups;
   const entries: [string, MetadataValue][] = [
     ["lastmodified", lastModified],
     ["mac", mac],
@@ -189,25 +226,34 @@ export function newMetadata(options: NewMetadata): Metadata {
     ...(rule === null ? [] : [[rule.name, rule.pattern] as [string, string]]),
     ...(onlyEncrypted ? [["mac_only_encrypted", true] as [string, boolean]] : []),
     ...(more.length === 0
-      ? [["age", ageEntries(only)] as [string, MetadataValue]]
+      ? entryLists(only ?? { age: [], kms: [] })
       : [
-          [
-            "key_groups",
-            groups.map(
-              (age) =>
-                new Map<string, MetadataValue>([
-                  ["age", ageEntries(age)],
-                  ["hc_vault", []],
-                ]),
-            ),
-          ] as [string, MetadataValue],
+          ["key_groups", groupLists(groups)] as [string, MetadataValue],
           ...(threshold > 0 ? [["shamir_threshold", threshold] as [string, number]] : []),
         ]),
   ];
-  return new Map(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  return new Map(entries.sort(byName));
 }
 
-export function ageEntries(entries: readonly AgeEntry[]): MetadataValue[] {
+const byName = ([a]: readonly [string, MetadataValue], [b]: readonly [string, MetadataValue]): number =>
+  a < b ? -1 : 1;
+
+/** `kms` and `age`, each where it has entries; `age` also where nothing has. */
+export function entryLists({ age, kms }: UsableEntries): [string, MetadataValue][] {
+  return [
+    ...(age.length > 0 || kms.length === 0 ? [["age", ageEntries(age)] as [string, MetadataValue]] : []),
+    ...(kms.length > 0 ? [["kms", kms.map(({ raw }) => raw)] as [string, MetadataValue]] : []),
+  ];
+}
+
+/** Key groups as SOPS writes them. */
+export function groupLists(groups: readonly UsableEntries[]): MetadataValue[] {
+  return groups.map(
+    (group) => new Map([...entryLists(group), ["hc_vault", []] as [string, MetadataValue]].sort(byName)),
+  );
+}
+
+function ageEntries(entries: readonly AgeEntry[]): MetadataValue[] {
   return entries.map(
     ({ recipient, enc }) =>
       new Map([
@@ -215,4 +261,29 @@ export function ageEntries(entries: readonly AgeEntry[]): MetadataValue[] {
         ["recipient", recipient],
       ]),
   );
+}
+
+/** What a fresh KMS entry says beside the wrapped key. */
+export interface NewKmsEntry {
+  readonly arn: string;
+  readonly enc: string;
+  readonly context: EncryptionContext;
+  readonly createdAt: Date;
+  /** For other tools; not used here. */
+  readonly role?: string | undefined;
+  readonly profile?: string | undefined;
+}
+
+/** An entry with the keys that SOPS writes, in its order. The context's names are sorted, as Go sorts them. */
+export function newKmsEntry({ arn, enc, context, createdAt, role, profile = "" }: NewKmsEntry): KmsEntry {
+  const pairs = Object.entries(context).sort(byName);
+  const raw = new Map<string, MetadataValue>([
+    ["arn", arn],
+    ["aws_profile", profile],
+    ...(pairs.length === 0 ? [] : [["context", new Map(pairs)] as [string, MetadataValue]]),
+    ["created_at", formatTime(createdAt)],
+    ["enc", enc],
+    ...(role === undefined ? [] : [["role", role] as [string, string]]),
+  ]);
+  return { arn, enc, context, raw };
 }

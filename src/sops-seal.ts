@@ -5,6 +5,7 @@ import type { KeyObject } from "node:crypto";
 import { bufferOf } from "./bytes.ts";
 import { newDataKey, type Recipients } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
+import type { Kms } from "./kms.ts";
 import { compileSelection, defaultRule, type Selection, type SelectionRule } from "./selection.ts";
 import { clearFile, clearText, type Opened, openComments } from "./sops-file.ts";
 import { formatTime, newMetadata, readSopsMetadata } from "./sops-metadata.ts";
@@ -39,6 +40,7 @@ export interface SealFileOptions {
   readonly onlyEncrypted?: boolean | undefined;
   /** True: a file of which nothing is selected is not refused. */
   readonly allowNothingSelected?: boolean | undefined;
+  readonly kms?: Kms | undefined;
   readonly now: Date;
 }
 
@@ -62,7 +64,7 @@ export async function sealFile(bytes: Uint8Array, store: Store, options: SealFil
   const plain = store.load(bytes, { file });
   assertPlain(plain);
   assertCountable(plain);
-  const { key, groups } = await newDataKey(recipients);
+  const { key, groups } = await newDataKey(recipients, { kms: options.kms, now });
   return encryptFile(plain, {
     key,
     selection,
