@@ -10,8 +10,10 @@ const node = { bundle: true, platform: "node", target: "node20.19", logLevel: "w
 /** What few runs need stands in a file of its own: it is neither read nor compiled until it is imported. */
 const lazyChunk = {
   name: "lazy-chunk",
-  setup: ({ onResolve }) =>
-    onResolve({ filter: /^(?:re2js|age-encryption)$/ }, ({ path }) => ({ path: `./${path}.cjs`, external: true })),
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /^(?:re2js|age-encryption)$/ }, ({ path }) => ({ path: `./${path}.cjs`, external: true }));
+    onResolve({ filter: /^@aws-sdk\/client-/ }, () => ({ path: "./aws-sdk.cjs", external: true }));
+  },
 };
 /** commander starts programs for commands in files of their own, which we have none of; loading this costs as much as all of it. */
 const withoutChildren = {
@@ -35,6 +37,11 @@ const program = (entry, outfile) => ({
   banner: { js: "#!/usr/bin/env node" },
   plugins: [lazyChunk, withoutChildren],
 });
+
+const awsSdk = `
+export { KMSClient, DecryptCommand, DescribeKeyCommand, EncryptCommand } from "@aws-sdk/client-kms";
+export { getDefaultRoleAssumer, GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
+`;
 
 /** The CLI for its launcher: a function, and before it a line that no other build has. */
 async function buildMain() {
@@ -63,6 +70,7 @@ const outputs = [
   "sealward-controller.cjs",
   "re2js.cjs",
   "age-encryption.cjs",
+  "aws-sdk.cjs",
   "index.js",
 ];
 for (const name of [...outputs, "demo.cjs"]) await rm(`dist/${name}`, { force: true });
@@ -71,6 +79,15 @@ await Promise.all([
   build({ ...node, entryPoints: ["re2js"], outfile: "dist/re2js.cjs", format: "cjs" }).then(buildMain),
   build(program("controller/main.ts", "dist/sealward-controller.cjs")),
   build({ ...node, entryPoints: ["age-encryption"], outfile: "dist/age-encryption.cjs", format: "cjs" }),
+  build({
+    ...node,
+    // What is used of both clients, which have most of their code in common.
+    stdin: { contents: awsSdk, resolveDir: "." },
+    outfile: "dist/aws-sdk.cjs",
+    format: "cjs",
+    mainFields: ["module", "main"],
+    minify: true,
+  }),
   build({ ...node, entryPoints: ["src/index.ts"], outfile: "dist/index.js", format: "esm", packages: "external" }),
   // The demo is not published; it is bundled because the oldest supported Node does not run TypeScript.
   existsSync("examples/demo.ts") ? build(program("examples/demo.ts", "dist/demo.cjs")) : undefined,

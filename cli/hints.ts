@@ -82,7 +82,7 @@ export const answers: Record<ErrorCode, Answer> = {
   "recipient-missing": say("refused", (file) => `someone who can open it seals it for them too: \`seal bind ${file}\``),
   "recipient-invalid": say(
     "keys",
-    "a recipient looks like age1…, or is the line of an SSH .pub file; `seal keygen` prints one",
+    "a recipient looks like age1…, is the line of an SSH .pub file, or the ARN of a KMS key; `seal keygen` prints one",
   ),
   "recipients-unnamed": say(
     "keys",
@@ -104,7 +104,16 @@ export const answers: Record<ErrorCode, Answer> = {
     "keys",
     "use an identity of this environment (`--identity FILE`), or ask someone who holds one",
   ),
-  "key-unreachable": say("keys", "try again; if it lasts, check the network and your permissions"),
+  "context-mismatch": say("refused", (file, { message }) =>
+    /--move/.test(message)
+      ? `take the file back from Git; if its namespace or name was changed on purpose: \`seal bind --move ${file}\``
+      : /for the environment/.test(message)
+        ? "a file of another environment belongs there; seal the original manifest again"
+        : `if you know where it came from, bind it: \`seal bind ${file}\``,
+  ),
+  "credentials-missing": say("keys", (_, { message }) => credentialsAdvice(message)),
+  "key-refused": say("keys", (_, { message }) => refusedKeyAdvice(message)),
+  "key-unreachable": say("keys", "try again; if it lasts, check the network and the endpoint: `seal doctor`"),
   unbound: say("refused", (file) => `if you know where it came from, bind it: \`seal bind ${file}\``),
   "binding-mismatch": say(
     "refused",
@@ -135,6 +144,28 @@ export const answers: Record<ErrorCode, Answer> = {
   "secret-not-owned": cluster,
   "secret-rejected": cluster,
 };
+
+const credentialsAdvice = (message: string): string =>
+  /sign-in|expired|out of date/.test(message)
+    ? "sign in again (`aws sso login`, or renew what gave the credentials); `seal doctor` shows which were found"
+    : /does not know|signature/.test(message)
+      ? "correct the credentials; `seal doctor` shows where they come from"
+      : "sign in (`aws sso login`), set AWS_PROFILE, or name a profile or role in your configuration; `seal doctor` shows what was found";
+
+const refusedKeyAdvice = (message: string): string =>
+  /AssumeRole/.test(message)
+    ? "correct the role of the environment in your configuration, or its trust policy; `seal doctor` shows who you are"
+    : /no permission/.test(message)
+      ? "ask whoever owns the key to allow it: `seal kms policy --env NAME` prints the statements; `seal doctor` shows who you are"
+      : /pending deletion/.test(message)
+        ? "cancel the deletion of the key now, before everything sealed to it is lost: `aws kms cancel-key-deletion`"
+        : /disabled/.test(message)
+          ? "enable the key, or seal with one that is: `aws kms enable-key`"
+          : /another key wrapped/.test(message)
+            ? "the alias points to another key than when the file was sealed: list the ARN of the key itself, and `seal bind FILE`"
+            : /no such key/.test(message)
+              ? "correct the ARN in seal.yaml, its Region included"
+              : "`seal doctor` shows the state of the key and what you may do with it";
 
 /** By what the library says is wrong; the first that fits. */
 const shapes: readonly (readonly [RegExp, string])[] = [

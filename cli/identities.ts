@@ -5,13 +5,16 @@ import {
   type Config,
   type EnvironmentPolicy,
   type ErrorCode,
+  type Identity,
   includesRecipient,
+  KmsIdentity,
   SealwardError,
 } from "../src/index.ts";
+import { kmsFor, type Load } from "./aws.ts";
 import { identitySources } from "./identity-sources.ts";
 import type { Io } from "./io.ts";
 import { Keyring, type KeyringEntry } from "./keyring.ts";
-import { HintedError, printNote } from "./report.ts";
+import { HintedError, printNote, shellQuote } from "./report.ts";
 import type { Settings } from "./settings.ts";
 
 export { keysFolder, repositoryLine } from "./identity-sources.ts";
@@ -29,8 +32,13 @@ export async function withIdentities<T>(
     readonly identity?: readonly string[];
     readonly environment?: EnvironmentPolicy;
     readonly settings?: Settings;
+    /** KMS keys that a file names which no seal.yaml governs. */
+    readonly kmsKeys?: readonly string[];
+    readonly load?: Load;
+    /** The name of the file, where it is opened in order to be changed. */
+    readonly changes?: string;
   },
-  open: (identities: readonly AgeIdentity[]) => Promise<T>,
+  open: (identities: readonly Identity[]) => Promise<T>,
 ): Promise<T> {
   const { identity, settings, environment } = options;
   const own =
@@ -40,11 +48,14 @@ export async function withIdentities<T>(
   const [recipient, second] = environment?.ageRecipients ?? [];
   const only = second === undefined ? recipient : undefined;
   const keyring = new Keyring(io, identitySources(io, { identity, own, recipient: only }));
-  await keyring.read({ late: false });
+  const keys = await kmsIdentities(io, options);
+  // Where age identities open the file as well, those that lie here come before a call.
+  await keyring.read({ late: keys.length > 0 && isMixed(options) });
   try {
-    return await openWith(keyring, open);
+    const isMendable = environment?.ageRecipients.length === 0 ? wantsIdentity : wantsOtherIdentity;
+    return await openWith(keyring, (identities) => open([...identities, ...keys]), isMendable);
   } catch (problem) {
-    if (!wantsIdentity(problem)) throw problem;
+    if (!wantsIdentity(problem)) throw forWriters(problem, options);
     const unusable = keyring.entries.filter(({ outcome }) => outcome.kind === "unusable");
     for (const entry of unusable) await printNote(io, `unusable identities: ${whyUnusable(entry)}`);
     for (const found of new Set(keyring.identities.map((one) => one.recipient)))
@@ -64,24 +75,63 @@ export async function withIdentities<T>(
   }
 }
 
+/** Who may encrypt but not decrypt can seal, and change nothing of what is sealed. */
+function forWriters(problem: unknown, { changes, environment }: Named): unknown {
+  const isRefused =
+    problem instanceof SealwardError &&
+    problem.code === "key-refused" &&
+    /kms:Decrypt .*no permission/.test(problem.message);
+  if (!isRefused || changes === undefined) return problem;
+  const flag = environment === undefined ? "" : ` --env ${environment.name}`;
+  const message = `Cannot change the file without opening it: ${problem.message}`;
+  const hint = [
+    `whoever may encrypt but not decrypt replaces the whole file: \`seal encrypt MANIFEST${flag} -o ${shellQuote(changes)}\``,
+    `or ask for kms:Decrypt: \`seal kms policy --env ${environment?.name ?? "NAME"}\` prints the statement`,
+  ];
+  return new HintedError(problem.code, message, { hint, file: problem.file });
+}
+
+type Named = Parameters<typeof withIdentities>[1];
+
+/** The KMS keys of the environment, or those of the file. Nothing is asked of AWS yet. */
+async function kmsIdentities(io: Io, { environment, kmsKeys = [], load }: Named): Promise<readonly KmsIdentity[]> {
+  const arns = environment?.kmsRecipients ?? kmsKeys;
+  if (arns.length === 0) return [];
+  const kms = await kmsFor(io, environment ?? null, load);
+  return arns.map((arn) => new KmsIdentity(arn, kms));
+}
+
+/** Whether age identities of its own belong to the environment; the recovery recipient's is kept elsewhere. */
+function isMixed({ environment, settings }: Named): boolean {
+  const recovery = settings?.config.recovery.age ?? [];
+  return environment?.ageRecipients.some((recipient) => !includesRecipient(recovery, recipient)) ?? true;
+}
+
 /** Calls `open` until it has what it needs, or nothing more is to be had. @throws what the last call threw */
 export async function openWith<T>(
   keyring: Keyring,
   open: (identities: readonly AgeIdentity[]) => Promise<T>,
+  isMendable: (problem: unknown) => boolean = wantsIdentity,
 ): Promise<T> {
   for (;;) {
     try {
       return await open(keyring.identities);
     } catch (problem) {
-      if (!wantsIdentity(problem) || !(await keyring.more())) throw problem;
+      if (!isMendable(problem) || !(await keyring.more())) throw problem;
     }
   }
 }
 
 const identityCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["identity-missing", "identity-unmatched"]);
+const kmsCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["credentials-missing", "key-refused", "key-unreachable"]);
 
 export function wantsIdentity(problem: unknown): problem is SealwardError {
   return problem instanceof SealwardError && identityCodes.has(problem.code);
+}
+
+/** KMS may be out of reach where an identity behind a passphrase is not. */
+function wantsOtherIdentity(problem: unknown): boolean {
+  return wantsIdentity(problem) || (problem instanceof SealwardError && kmsCodes.has(problem.code));
 }
 
 /** The source, the line and the reason; empty where it is usable. */
@@ -96,11 +146,15 @@ export function shortRecipient(recipient: string): string {
   return recipient.length <= 100 ? recipient : `${recipient.slice(0, 40)}…${recipient.slice(-12)}`;
 }
 
+const lists = ({ ageRecipients, kmsRecipients }: EnvironmentPolicy, recipient: string): boolean =>
+  includesRecipient(ageRecipients, recipient) || kmsRecipients.includes(recipient);
+
 /** Whose a recipient is by seal.yaml, as the end of a sentence. */
 export function ownerIn(config: Config, recipient: string): string {
-  if (includesRecipient(config.recovery, recipient)) return "which is the recovery recipient";
+  if (includesRecipient(config.recovery.age, recipient) || config.recovery.kms.includes(recipient))
+    return "which is the recovery recipient";
   const names = [...config.environments.values()]
-    .filter(({ ageRecipients }) => includesRecipient(ageRecipients, recipient))
+    .filter((environment) => lists(environment, recipient))
     .map(({ name }) => name);
   return names.length === 0 ? "which seal.yaml lists nowhere" : `which seal.yaml lists for ${names.join(", ")}`;
 }

@@ -119,7 +119,7 @@ async function readOwn(io: Io, file: string, folder: string): Promise<Uint8Array
 }
 
 /** The user's configuration folder, as sops determines it (Go's os.UserConfigDir, XDG_CONFIG_HOME also on macOS). */
-function configFolder(io: Io): string {
+export function configFolder(io: Io): string {
   const xdg = io.env["XDG_CONFIG_HOME"] ?? "";
   if (io.platform === "win32") return io.env["AppData"] ?? io.env["APPDATA"] ?? join(io.home, "AppData", "Roaming");
   if (xdg !== "") return xdg;

@@ -5,7 +5,7 @@
 import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { writeSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { SealwardError } from "../src/index.ts";
+import { AwsKms, type AwsKmsOptions, SealwardError } from "../src/index.ts";
 import { type Files, nodeFiles } from "./files.ts";
 import type { Shield } from "./writing.ts";
 
@@ -34,6 +34,8 @@ export interface Io {
   readonly tempFolder: string;
   readonly platform: string;
   now(): Date;
+  /** AWS as its SDK finds it: credentials and Region settings of this process. */
+  aws(options: Omit<AwsKmsOptions, "now" | "credentials">): AwsKms;
   /** Runs a program without a shell. `capture` takes its stdout and gives it no stdin; otherwise it has the terminal. */
   run(command: readonly string[], options: RunOptions): Promise<Child>;
   /** Asks the person at the terminal; the answer is one line. */
@@ -79,6 +81,7 @@ export function nodeIo(process: NodeJS.Process): Io {
     tempFolder: tmpdir(),
     platform: process.platform,
     now: () => new Date(),
+    aws: (options) => new AwsKms({ ...options, now: () => performance.now() }),
     run: runChild,
     ask: async (question) => {
       const { createInterface } = await import("node:readline/promises");

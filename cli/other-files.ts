@@ -1,5 +1,12 @@
 // Changes SOPS files that are no Secrets in place: under a seal.yaml after the gate for such files, elsewhere as sops does.
-import { type ChangeSopsOptions, checkPlain, ownIdentities, type SopsSource } from "../src/index.ts";
+import {
+  type ChangeSopsOptions,
+  checkPlain,
+  environmentContext,
+  kmsKeysIn,
+  ownIdentities,
+  type SopsSource,
+} from "../src/index.ts";
 import { type Input, readChangeableInput } from "./document.ts";
 import { configMissing, findGoverning, type Governed, isGoverned } from "./environment.ts";
 import { withIdentities } from "./identities.ts";
@@ -49,10 +56,12 @@ async function changeOnce(io: Io, file: string, options: OtherOptions, { change,
   const input = await readChangeableInput(io, file);
   const source = sourceOf(input, options);
   const governed = await governing(io, source, { ...options, path: input.path });
-  const text = await withIdentities(io, { ...options, ...governed }, (identities) =>
+  const keys = governed === null ? { kmsKeys: kmsKeysIn(source) } : {};
+  const text = await withIdentities(io, { ...options, ...governed, ...keys, changes: file }, (identities) =>
     change(source, {
       identities: governed === null ? identities : ownIdentities(identities, governed.environment),
       namedOnly: governed !== null,
+      ...sending(governed),
       ignoreMac: options.ignoreMac,
       now: io.now(),
     }),
@@ -60,6 +69,13 @@ async function changeOnce(io: Io, file: string, options: OtherOptions, { change,
   if (Buffer.from(text).equals(input.bytes)) return printDone(io, `nothing changed: ${file}`);
   await replaceInput(io, input, text);
   await printDone(io, `sealed ${file}: ${done}`);
+}
+
+/** What KMS is sent for a file of an environment. Elsewhere it is what the file says, as with sops. */
+export function sending(governed: Governed | null): Pick<ChangeSopsOptions, "contextOf"> {
+  if (governed === null) return {};
+  const context = environmentContext(governed.environment.name);
+  return { contextOf: () => context };
 }
 
 /** The environment of a file that is no Secret, its keyless checks passed; null where no seal.yaml governs it. */

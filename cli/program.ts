@@ -201,6 +201,9 @@ const selecting = (command: Command): Command => {
   formats(command)
     .addOption(new Option("--output <file>").hideHelp())
     .option("--age <recipients>", "age recipients, with commas between them, where no seal.yaml governs")
+    .option("--kms <arns>", "AWS KMS keys, with commas between them, where no seal.yaml governs")
+    .option("--encryption-context <pairs>", "with --kms: NAME:VALUE,NAME:VALUE")
+    .option("--aws-profile <name>", "with --kms: a profile that the file names, for sops; not used here")
     .option("--encrypted-regex <pattern>", "encrypt only what is under a key that matches")
     .option("--unencrypted-regex <pattern>", "leave in the clear what is under a key that matches")
     .option("--encrypted-suffix <suffix>", "encrypt only what is under a key with this ending")
@@ -212,7 +215,7 @@ const selecting = (command: Command): Command => {
     .option("--config <file>", "the .sops.yaml to use")
     .option("--allow-nothing-selected", "accept a rule that selects no value");
   // Known to fingers, and answered with what can be done instead.
-  for (const flag of ["--kms", "--pgp", "--gcp-kms", "--azure-kv", "--hc-vault-transit", "--hckms"])
+  for (const flag of ["--pgp", "--gcp-kms", "--azure-kv", "--hc-vault-transit", "--hckms"])
     command.addOption(new Option(`${flag} <keys>`).hideHelp());
   return command;
 };

@@ -2,7 +2,8 @@
 // itself.
 import { SealwardError } from "../src/index.ts";
 
-const atOnce = 8;
+/** As many as calls to a key service may be under way. */
+const atOnce = 16;
 
 /**
  * Runs `work` for each file; where some fail, the others are still done, and the first failure is thrown. Its message says how

@@ -2,10 +2,15 @@
 // .sops.yaml. Under a seal.yaml its recipients are the only ones, and what names others is refused.
 import { resolve } from "node:path";
 import {
+  assertKeyArn,
   type CreationRule,
+  type EncryptionContext,
+  type KmsRecipient,
+  type Recipient,
+  type Recipients,
+  type RuleKey,
   SealwardError,
   type SelectionRule,
-  type SopsRecipients,
   uniqueRecipients,
 } from "../src/index.ts";
 import type { Input } from "./document.ts";
@@ -18,6 +23,8 @@ import type { StoreFlags } from "./store-choice.ts";
 export interface SopsFlags extends StoreFlags {
   readonly age?: string;
   readonly kms?: string;
+  readonly encryptionContext?: string;
+  readonly awsProfile?: string;
   readonly pgp?: string;
   readonly gcpKms?: string;
   readonly azureKv?: string;
@@ -99,7 +106,7 @@ export function ruleFromFlags(flags: SopsFlags): SelectionRule | null {
 }
 
 export interface Sealing {
-  readonly recipients: SopsRecipients;
+  readonly recipients: Recipients;
   readonly rule: SelectionRule | null;
   readonly onlyEncrypted: boolean;
 }
@@ -134,30 +141,71 @@ function combined(flag: SelectionRule | null, rule: CreationRule | null): Select
   );
 }
 
-function recipientsNamed(named: readonly Named[], flags: SopsFlags): SopsRecipients {
-  const other = named.find(({ kind }) => kind !== "age");
+const usable = "it encrypts for age recipients and AWS KMS keys";
+
+function recipientsNamed(named: readonly Named[], flags: SopsFlags): Recipients {
+  const other = named.find(({ kind }) => kind !== "age" && kind !== "kms");
   if (other !== undefined)
     throw new SealwardError(
       "recipient-unsupported",
-      `${other.source} names keys of a kind that Sealward cannot encrypt for; it encrypts for age recipients`,
+      `${other.source} names keys of a kind that Sealward cannot encrypt for; ${usable}`,
     );
-  const recipients = named.flatMap(({ value }) => value.split(",").map((part) => part.trim()));
+  const partsOf = (kind: Named["kind"]): string[] =>
+    named
+      .filter((one) => one.kind === kind)
+      .flatMap(({ value }) => value.split(",").map((part) => part.trim()))
+      .filter((part) => part !== "");
+  const context = contextFrom(flags.encryptionContext);
+  const keys = partsOf("kms").map((part): KmsRecipient => {
+    const [, arn = part, role] = /^(.*?)\+(arn:aws[\w-]*:iam:.*)$/.exec(part) ?? [];
+    return keyOf({ arn, role, context, profile: flags.awsProfile });
+  });
   return {
-    groups: [uniqueRecipients(recipients.filter((part) => part !== ""))],
+    groups: [[...uniqueRecipients(partsOf("age")), ...uniqueKeys(keys)]],
     threshold: flags.shamirSecretSharingThreshold,
   };
 }
 
-function recipientsOf({ groups, shamirThreshold, place, index }: CreationRule): SopsRecipients | null {
-  const other = groups.flat().find(({ kind }) => kind !== "age");
+/** `name:value,name:value`, as sops has it; a part that is none is refused, where sops drops them all. */
+function contextFrom(text: string | undefined): EncryptionContext {
+  if (text === undefined || text === "") return {};
+  const pairs = text.split(",").map((part) => part.split(":"));
+  if (pairs.some(({ length }) => length !== 2))
+    throw new UsageError(
+      "Cannot read --encryption-context: it is no list of NAME:VALUE",
+      "write it as `--encryption-context NAME:VALUE,NAME:VALUE`",
+    );
+  return Object.fromEntries(pairs);
+}
+
+/** @throws recipient-invalid */
+function keyOf(key: KmsRecipient): KmsRecipient {
+  assertKeyArn(key.arn);
+  return key;
+}
+
+const uniqueKeys = (keys: readonly KmsRecipient[]): KmsRecipient[] =>
+  keys.filter(({ arn }, index) => keys.findIndex((other) => other.arn === arn) === index);
+
+function recipientsOf({ groups, shamirThreshold, place, index }: CreationRule): Recipients | null {
+  const other = groups.flat().find(({ kind }) => kind !== "age" && kind !== "kms");
   if (other !== undefined)
     throw new SealwardError(
       "recipient-unsupported",
-      `Creation rule ${index + 1} names a key of the kind ${other.kind}, which Sealward cannot encrypt for; it encrypts for age recipients`,
+      `Creation rule ${index + 1} names a key of the kind ${other.kind}, which Sealward cannot encrypt for; ${usable}`,
       place,
     );
-  const named = groups.map((group) => uniqueRecipients(group.map(({ id }) => id))).filter((group) => group.length > 0);
+  const named = groups.map(recipientsIn).filter((group) => group.length > 0);
   return named.length === 0 ? null : { groups: named, threshold: shamirThreshold };
+}
+
+/** Role and profile go into the file for tools that use them; here they are never used. */
+function recipientsIn(group: readonly RuleKey[]): Recipient[] {
+  const idsOf = (kind: RuleKey["kind"]) => group.filter((key) => key.kind === kind);
+  const keys = idsOf("kms").map(({ id, context = new Map(), role, profile }) =>
+    keyOf({ arn: id, context: Object.fromEntries(context), role, profile }),
+  );
+  return [...uniqueRecipients(idsOf("age").map(({ id }) => id)), ...uniqueKeys(keys)];
 }
 
 async function printUnused(io: Io, { unused, index }: CreationRule): Promise<void> {

@@ -66,16 +66,18 @@ metadata:
 spec:
   namespaces:
     names:${list(namespaces, 6)}
-  identities:
-    - age:
-        secretRef:
-          name: sealward-age-${policy.name}
-  recipients:
-    age:${list(policy.ageRecipients, 6)}
+  identities:${identityText(policy)}
+  recipients:${policy.ageRecipients.length === 0 ? "" : `\n    age:${list(policy.ageRecipients, 6)}`}${policy.kmsRecipients.length === 0 ? "" : `\n    kms:${list(policy.kmsRecipients, 6)}`}
   scopes:${list(policy.scopes, 4)}
   strictRecipients: ${policy.strictRecipients}
 ${policy.acceptedUnbound.length === 0 ? "" : `  unbound:${list(policy.acceptedUnbound, 4)}\n`}`;
 }
+
+/** KMS keys need no key Secret: the controller is somebody for AWS already. */
+const identityText = ({ name, kmsRecipients }: EnvironmentPolicy): string =>
+  kmsRecipients.length > 0
+    ? "\n    - kms: {}"
+    : `\n    - age:\n        secretRef:\n          name: sealward-age-${name}`;
 
 /** The Secret in which the controller finds its identity; `identities` is the text of an identity file. */
 export function keySecretManifest({

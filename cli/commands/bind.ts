@@ -1,6 +1,7 @@
 // seal bind: gives a file a binding for what it is now. Only someone who can open it can do this, and never for another
 // environment than the one every source names.
 import { bindSealed, type Scope } from "../../src/index.ts";
+import { kmsOf } from "../aws.ts";
 import { readChangeable, withContent } from "../document.ts";
 import { type Governed, requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
@@ -32,7 +33,8 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
       isBoundSecret: document.carrier !== null,
     },
   );
-  const { text, info, changes } = await withIdentities(io, { ...options, ...found }, (identities) =>
+  const kms = await kmsOf(io, found.environment);
+  const { text, info, changes } = await withIdentities(io, { ...options, ...found, changes: file }, (identities) =>
     bindSealed(
       document.content,
       {
@@ -42,6 +44,7 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
         mayMove: options.move === true,
         ...(options.scope === undefined ? {} : { scope: options.scope }),
         ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+        kms,
         now: io.now(),
         file,
       },
@@ -61,5 +64,5 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
 /** Who opens the files of other environments. */
 function recipientsElsewhere({ settings, environment }: Governed): readonly string[] {
   const others = [...settings.config.environments.values()].filter(({ name }) => name !== environment.name);
-  return others.flatMap(({ ageRecipients }) => ageRecipients);
+  return others.flatMap(({ ageRecipients, kmsRecipients }) => [...ageRecipients, ...kmsRecipients]);
 }

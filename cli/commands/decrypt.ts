@@ -1,7 +1,17 @@
 // seal decrypt: opens a sealed file, through the whole gate where a seal.yaml governs it; elsewhere as sops would, and
 // says that no environment was confirmed.
 import { resolve } from "node:path";
-import { openPlain, openSealed, openSops, type Path, parsePath, plainAs, type StoreName } from "../../src/index.ts";
+import {
+  kmsKeysIn,
+  openPlain,
+  openSealed,
+  openSops,
+  type Path,
+  parsePath,
+  plainAs,
+  type StoreName,
+} from "../../src/index.ts";
+import type { Load } from "../aws.ts";
 import { documentIn, type Input, readChangeableInput, readInput } from "../document.ts";
 import { configMissing, findExpectation, findGoverning, isGoverned, type Sources } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
@@ -21,6 +31,8 @@ export interface DecryptOptions extends StoreFlags {
   readonly inPlace?: boolean;
   readonly extract?: string;
   readonly ignoreMac?: boolean;
+  /** Set for several files. */
+  readonly load?: Load;
 }
 
 export async function decrypt(io: Io, files: readonly string[], options: DecryptOptions): Promise<void> {
@@ -32,7 +44,7 @@ export async function decrypt(io: Io, files: readonly string[], options: Decrypt
       "open them one by one, or in place, each for itself: `seal decrypt -i FILE…`",
     );
   const known: SettingsCache = new Map();
-  await eachOf(files, (one) => decryptOne(io, one, options, known));
+  await eachOf(files, (one) => decryptOne(io, one, { ...options, load: "sweep" }, known));
 }
 
 async function decryptOne(
@@ -107,8 +119,9 @@ async function openUngoverned(io: Io, input: Input, options: DecryptOptions, for
   // A BoundSecret file carries a document of its own.
   const carried = source.store === "yaml" && isManifest(input.bytes) ? documentIn(input).content : null;
   const bytes = carried === null ? input.bytes : Buffer.from(carried);
-  const opened = await withIdentities(io, options, (identities) =>
-    openSops({ ...source, bytes }, { ...form, identities, ignoreMac: options.ignoreMac }),
+  const carriedSource = { ...source, bytes };
+  const opened = await withIdentities(io, { ...options, kmsKeys: kmsKeysIn(carriedSource) }, (identities) =>
+    openSops(carriedSource, { ...form, identities, ignoreMac: options.ignoreMac }),
   );
   const binding = opened.bound ? "its binding agrees with its own fields" : "it has no binding";
   await printNote(io, `${input.name}: no environment was confirmed, for no seal.yaml governs it; ${binding}`);

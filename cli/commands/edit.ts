@@ -1,6 +1,7 @@
 // seal edit: opens a sealed file in an editor and seals what changed. On a mistake the person may correct it; the file
 // on disk is touched only once everything is right.
 import {
+  kmsKeysIn,
   openPlain,
   openSealed,
   openSops,
@@ -16,7 +17,7 @@ import { editText } from "../editor.ts";
 import { requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { governing, isOther } from "../other-files.ts";
+import { governing, isOther, sending } from "../other-files.ts";
 import { deliverBack, replaceInput } from "../output.ts";
 import { HintedError, hinting, hintsFor, printDone, printError, printNote } from "../report.ts";
 import { type StoreFlags, sourceOf } from "../store-choice.ts";
@@ -31,7 +32,7 @@ export async function edit(io: Io, file: string, options: EditOptions): Promise<
   if (await isOther(io, input, options)) return editOther(io, input, options);
   const document = { ...documentIn(input), path: input.path };
   const found = await requireExpectation(io, document, options);
-  await withIdentities(io, { ...options, ...found }, async (identities) => {
+  await withIdentities(io, { ...options, ...found, changes: file }, async (identities) => {
     const opened = await openSealed(document.content, found.expectation, identities, document.name);
     for (const notice of opened.notices) await printNote(io, `${notice.message} (${notice.code})`);
 
@@ -53,9 +54,10 @@ export async function edit(io: Io, file: string, options: EditOptions): Promise<
 async function editOther(io: Io, input: Input & { readonly path: string }, options: EditOptions): Promise<void> {
   const source = sourceOf(input, options);
   const governed = await governing(io, source, { ...options, path: input.path });
-  await withIdentities(io, { ...options, ...governed }, async (found) => {
+  const keys = governed === null ? { kmsKeys: kmsKeysIn(source) } : {};
+  await withIdentities(io, { ...options, ...governed, ...keys, changes: input.name }, async (found) => {
     const identities = governed === null ? found : ownIdentities(found, governed.environment);
-    const how = { identities, namedOnly: governed !== null, now: io.now() };
+    const how = { identities, namedOnly: governed !== null, ...sending(governed), now: io.now() };
     const opened = governed === null ? await openSops(source, how) : await openPlain(source, governed.environment, how);
     const before = decodeText(opened.bytes, input.name);
     await editText(

@@ -10,6 +10,7 @@ import {
   sealSops,
   wrapDocument,
 } from "../../src/index.ts";
+import { kmsFor, kmsOf, type Load } from "../aws.ts";
 import { documentIn, type Input, readChangeableInput, readInput } from "../document.ts";
 import { configMissing, findGoverning, type Governed, isGoverned } from "../environment.ts";
 import type { Io } from "../io.ts";
@@ -30,6 +31,8 @@ export interface EncryptOptions extends SopsFlags {
   readonly inPlace?: boolean;
   readonly wrap?: boolean;
   readonly force?: boolean;
+  /** Set for several files. */
+  readonly load?: Load;
 }
 
 export async function encrypt(io: Io, files: readonly string[], options: EncryptOptions): Promise<void> {
@@ -43,7 +46,7 @@ export async function encrypt(io: Io, files: readonly string[], options: Encrypt
       "Cannot seal several files to one place",
       "seal them in place, each for itself: `seal encrypt -i FILE…`",
     );
-  await eachOf(files, (one) => encryptOne(io, one, options, known));
+  await eachOf(files, (one) => encryptOne(io, one, { ...options, load: "sweep" }, known));
 }
 
 /** What is asked once for all files. */
@@ -106,6 +109,7 @@ async function sealSecret(io: Io, input: Input, options: EncryptOptions): Promis
     environment,
     ...(options.scope === undefined ? {} : { scope: options.scope }),
     ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+    kms: await kmsOf(io, environment, options.load),
     now: io.now(),
     file: document.name,
   });
@@ -138,6 +142,7 @@ async function sealOther(
     const onlyEncrypted = options.macOnlyEncrypted ?? false;
     const { text, notices } = await sealPlain(source, environment, {
       ...how,
+      kms: await kmsOf(io, environment, options.load),
       rule: ruleFromFlags(options),
       onlyEncrypted,
     });
@@ -146,7 +151,9 @@ async function sealOther(
   }
   const sealing = await findSealing(io, input, options);
   if (sealing === null) throw configMissing("Cannot seal", input.name);
-  const { text, notices } = await sealSops(source, { ...how, ...sealing });
+  const hasKeys = sealing.recipients.groups.flat().some((recipient) => typeof recipient !== "string");
+  const kms = hasKeys ? await kmsFor(io, null, options.load) : undefined;
+  const { text, notices } = await sealSops(source, { ...how, ...sealing, kms });
   for (const notice of notices) await printNote(io, notice);
   const count = sealing.recipients.groups.flat().length;
   return { output: text, done: `sealed for ${count} ${count === 1 ? "recipient" : "recipients"}` };

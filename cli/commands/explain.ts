@@ -65,7 +65,7 @@ async function sealedLines(source: SopsSource, governed: Governed | null): Promi
   const whose = (entry: RecipientEntry) =>
     config === undefined
       ? ""
-      : `, ${entry.kind === "age" ? ownerIn(config, entry.id) : "a kind that seal.yaml cannot list"}`;
+      : `, ${entry.kind === "age" || entry.kind === "kms" ? ownerIn(config, entry.id) : "a kind that seal.yaml cannot list"}`;
   return [
     ...(governed === null ? ["environment: none is confirmed, for no seal.yaml governs the file"] : []),
     `sealed: ${source.store}, SOPS ${version}, last modified ${lastModified}`,
@@ -90,6 +90,9 @@ async function futureLines(source: SopsSource, governed: Governed, isSecret: boo
     ...environment.ageRecipients.map(
       (recipient) =>
         `recipient: age ${shortened(recipient)}, from ${settings.config.file}, ${ownerIn(settings.config, recipient)}`,
+    ),
+    ...environment.kmsRecipients.map(
+      (arn) => `recipient: kms ${shortened(arn)}, from ${settings.config.file}, ${ownerIn(settings.config, arn)}`,
     ),
     isSecret
       ? `rule: all of data and stringData, and the binding; scope ${environment.defaultScope}`

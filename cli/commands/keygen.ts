@@ -132,7 +132,7 @@ async function noteRecipients(io: Io, env: string, identities: readonly AgeIdent
         io,
         `seal.yaml does not list this recipient for "${env}" (${owner}): the controller opens nothing until it does and the files are sealed for it`,
       );
-    } else if (includesRecipient(config.recovery, recipient)) {
+    } else if (includesRecipient(config.recovery.age, recipient)) {
       await printNote(io, `this identity opens every environment (${owner}): give the controller the one of "${env}"`);
     }
   }

@@ -186,7 +186,8 @@ function fileLines({ file, status, groups, threshold, openedBy, code, message }:
   const entries = groups.flatMap((group, index) =>
     group.map(({ kind, id, source }) => {
       const label = groups.length > 1 ? `group ${index + 1}: ` : "";
-      return `  ${label}${kind === "age" ? "" : `${kind} `}${shortRecipient(id)}: ${source ?? "no identity here"}`;
+      const otherwise = kind === "kms" ? "AWS is asked only when the file is opened" : "no identity here";
+      return `  ${label}${kind === "age" ? "" : `${kind} `}${shortRecipient(id)}: ${source ?? otherwise}`;
     }),
   );
   return [

@@ -1,0 +1,66 @@
+// AWS KMS for a command: as whom and where it is called, by the user's own configuration and the SDK's. Nothing of this comes
+// from a repository. Loaded, and AWS asked, only where a file or an environment names a KMS key.
+import { join, resolve } from "node:path";
+import {
+  type AwsKms,
+  type AwsKmsOptions,
+  type EnvironmentPolicy,
+  type Kms,
+  noUserConfig,
+  parseUserConfig,
+  SealwardError,
+  type UserConfig,
+} from "../src/index.ts";
+import { decodeText } from "./document.ts";
+import { configFolder } from "./identity-sources.ts";
+import type { Io } from "./io.ts";
+
+/** Whether many files are about to be opened or sealed: more patience, and a rate that follows what AWS lets through. */
+export type Load = NonNullable<AwsKmsOptions["load"]>;
+
+/** KMS as the user calls it for an environment; null for a file that no seal.yaml governs. @throws config-invalid */
+export async function kmsFor(
+  io: Io,
+  environment: Pick<EnvironmentPolicy, "name"> | null,
+  load: Load = "few",
+): Promise<Kms> {
+  const { callers } = (await userConfig(io)).aws;
+  return (await awsKms(io, load)).as(environment === null ? {} : callers.get(environment.name));
+}
+
+/** For wrapping: undefined where the environment lists no KMS key, and nothing has to be loaded. */
+export async function kmsOf(io: Io, environment: EnvironmentPolicy, load?: Load): Promise<Kms | undefined> {
+  return environment.kmsRecipients.length === 0 ? undefined : kmsFor(io, environment, load);
+}
+
+/** One for a command, however many files it is about: bounds and connections are shared. */
+export function awsKms(io: Io, load: Load = "few"): Promise<AwsKms> {
+  return io.once(`aws ${load}`, async () => {
+    const { endpoint, stsEndpoint, useFips } = (await userConfig(io)).aws;
+    return io.aws({ sessionName: sessionName(io), endpoint, stsEndpoint, useFips, load });
+  });
+}
+
+/** The user's own file: `$SEAL_CONFIG`, or `sealward/config.yaml` in the configuration folder. */
+export function userConfig(io: Io): Promise<UserConfig> {
+  return io.once("user configuration", async () => {
+    const named = io.env["SEAL_CONFIG"] ?? "";
+    const file = named === "" ? join(configFolder(io), "sealward", "config.yaml") : resolve(io.cwd, named);
+    try {
+      return parseUserConfig(decodeText(await io.fs.read(file), file), file);
+    } catch (problem) {
+      if (named === "" && problem instanceof SealwardError && problem.code === "file-missing") return noUserConfig;
+      throw problem;
+    }
+  });
+}
+
+/** The run of a pipeline, or the person: what the audit trail of AWS is to show. */
+export function sessionName({ env }: Pick<Io, "env">): string {
+  const said = (name: string): string => env[name] ?? "";
+  if (said("GITHUB_RUN_ID") !== "") return `seal-github-${said("GITHUB_RUN_ID")}-${said("GITHUB_REPOSITORY")}`;
+  if (said("CI_PIPELINE_ID") !== "") return `seal-gitlab-${said("CI_PIPELINE_ID")}-${said("CI_PROJECT_PATH")}`;
+  if (said("BUILD_TAG") !== "") return `seal-${said("BUILD_TAG")}`;
+  const person = [said("USER"), said("LOGNAME"), said("USERNAME")].find((name) => name !== "");
+  return `seal-${person ?? (said("CI") === "" ? "unknown" : "ci")}`;
+}
