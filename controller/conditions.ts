@@ -69,6 +69,9 @@ const stages: Readonly<Record<ErrorCode, Stage>> = {
   "identity-invalid": "opening",
   "identity-missing": "opening",
   "identity-unmatched": "opening",
+  "context-mismatch": "opening",
+  "credentials-missing": "opening",
+  "key-refused": "opening",
   "key-unreachable": "opening",
   unbound: "document",
   "binding-mismatch": "opening",
@@ -185,12 +188,16 @@ export function toConditions(found: readonly Finding[], { previous, generation, 
   const kept = previous.filter(({ type }) => !found.some((finding) => finding.type === type));
   const ours = found.map((finding): Condition => {
     const before = previous.find(({ type }) => type === finding.type);
-    const lastTransitionTime =
-      before?.status === finding.status ? before.lastTransitionTime : now.toISOString().replace(/\.\d+Z$/, "Z");
+    const lastTransitionTime = before?.status === finding.status ? before.lastTransitionTime : secondsOf(now);
     const message = printable(finding.message);
     return { ...finding, message, lastTransitionTime, observedGeneration: generation };
   });
   return [...kept, ...ours];
+}
+
+/** A time as Kubernetes writes it. */
+export function secondsOf(time: Date): string {
+  return time.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 /** What a document claims may stand in a message, and messages are read on terminals: nothing there steers one. */

@@ -1,7 +1,9 @@
 // Puts the parts together: watches fill the queue, the queue reconciles. Knows no process; main.ts gives it everything.
+import type { AwsKms } from "../src/index.ts";
 import type { Clock } from "./clock.ts";
 import { isClusterError } from "./cluster-error.ts";
 import { IdentityStore } from "./identities.ts";
+import { KmsKeys } from "./kms-keys.ts";
 import type { KubeClient } from "./kube-client.ts";
 import { describeUnexpected, type Log } from "./log.ts";
 import { WorkQueue, type WorkResult } from "./queue.ts";
@@ -18,6 +20,10 @@ export interface ControllerOptions {
   readonly log: Log;
   /** A settled object is looked at again after about this long, so that drift is repaired. */
   readonly resyncMs?: number;
+  /** The calls to AWS KMS. */
+  readonly aws: Pick<AwsKms, "as" | "close">;
+  /** How long an unwrapped data key is kept; 0 keeps none. */
+  readonly dataKeyCacheMs?: number;
   readonly random?: () => number;
 }
 
@@ -32,6 +38,7 @@ export interface Controller {
 
 export function startController(options: ControllerOptions): Controller {
   const { client, ownNamespace, workers, instance, clock, log, resyncMs = 600_000, random = Math.random } = options;
+  const { aws, dataKeyCacheMs = 0 } = options;
   const stopping = new AbortController();
   // A lane for each namespace: what a tenant makes this process work on is that tenant's own to wait for.
   const laneOf = (key: string): string => key.slice(0, key.lastIndexOf("/"));
@@ -43,7 +50,9 @@ export function startController(options: ControllerOptions): Controller {
     log,
     enqueue: (key) => queue.add(key),
     onKeySecret: (name) => identities.forget(name),
+    onEnvironment: () => kmsKeys.forget(),
   });
+  const kmsKeys = new KmsKeys({ aws, clock, cacheMs: dataKeyCacheMs });
   const identities = new IdentityStore({ client, ownNamespace, versionOf: (name) => world.keySecretVersion(name) });
 
   async function work(key: string): Promise<WorkResult> {
@@ -52,6 +61,7 @@ export function startController(options: ControllerOptions): Controller {
         client,
         world,
         identities,
+        kmsKeys,
         ownNamespace,
         instance,
         log,
@@ -83,6 +93,8 @@ export function startController(options: ControllerOptions): Controller {
     stop: async () => {
       stopping.abort();
       await queue.stop();
+      kmsKeys.forget();
+      await aws.close();
       await (await running).ended;
       log.info("stopped");
     },

@@ -1,8 +1,11 @@
 // An Environment resource, validated: the policy the gate takes, the namespaces it governs and the key Secrets it names.
 // The CRD schema has checked most of it already; nothing here relies on that. Knows no cluster and opens nothing.
 import {
+  type AwsCaller,
   assertAgeRecipient,
+  assertKeyArn,
   type EnvironmentPolicy,
+  isRoleArn,
   scopes as knownScopes,
   type Scope,
   SealwardError,
@@ -20,6 +23,8 @@ export interface EnvironmentResource {
   /** How this Environment governs a namespace: by exact name, by label selector, or not at all. Answered even if the rest is invalid. */
   governs(namespace: NamespaceView): "name" | "selector" | null;
   readonly identityRefs: readonly IdentityRef[];
+  /** As whom the KMS keys are called; null where they are none of its identities. */
+  readonly kms: AwsCaller | null;
   /** null when there are problems. */
   readonly policy: EnvironmentPolicy | null;
   /** Each names its field. */
@@ -48,8 +53,9 @@ export function parseEnvironment(object: EnvironmentObject): EnvironmentResource
   const report: Report = (field, problem) => problems.push(`${field} ${problem}`);
   const spec = fieldsOf(object.spec, "spec", report);
   const governs = parseNamespaces(spec["namespaces"], report);
-  const identityRefs = parseIdentities(spec["identities"], report);
-  const ageRecipients = parseRecipients(spec["recipients"], report);
+  const { identityRefs, kms } = parseIdentities(spec["identities"], report);
+  const { ageRecipients, kmsRecipients } = parseRecipients(spec["recipients"], report);
+  if (kms !== null && kmsRecipients.length === 0) report("spec.recipients.kms", "names no key for the identity kms");
   const scopes = parseScopes(spec["scopes"], report);
   const acceptedUnbound = stringsOf(spec["unbound"] ?? [], "spec.unbound", digest, report);
   const strictRecipients = spec["strictRecipients"] ?? false;
@@ -57,6 +63,7 @@ export function parseEnvironment(object: EnvironmentObject): EnvironmentResource
   const policy: EnvironmentPolicy = {
     name,
     ageRecipients,
+    kmsRecipients,
     paths: [],
     namespaces: [],
     defaultScope: scopes[0] ?? "strict",
@@ -64,7 +71,7 @@ export function parseEnvironment(object: EnvironmentObject): EnvironmentResource
     strictRecipients: strictRecipients === true,
     acceptedUnbound,
   };
-  return { name, governs, identityRefs, policy: problems.length === 0 ? policy : null, problems };
+  return { name, governs, identityRefs, kms, policy: problems.length === 0 ? policy : null, problems };
 }
 
 /** @throws environment-invalid, naming every field that is wrong */
@@ -131,42 +138,69 @@ function parseExpression(value: unknown, field: string, report: Report): Matches
   }
 }
 
-function parseIdentities(value: unknown, report: Report): IdentityRef[] {
+function parseIdentities(value: unknown, report: Report): Pick<EnvironmentResource, "identityRefs" | "kms"> {
   const list = listOf(value ?? [], "spec.identities", report);
   if (list.length === 0) report("spec.identities", "names no identity");
-  return list.flatMap((item, index) => {
-    const field = `spec.identities[${index}].age.secretRef`;
-    const { age } = fieldsOf(item, `spec.identities[${index}]`, report);
-    const { secretRef } = fieldsOf(age, `spec.identities[${index}].age`, report);
-    const { name, key = defaultKey } = fieldsOf(secretRef, field, report);
-    if (typeof name !== "string" || !dnsSubdomain.test(name)) {
-      report(`${field}.name`, "is not the name of a Secret");
-      return [];
-    }
-    if (typeof key !== "string" || !dataKey.test(key)) {
-      report(`${field}.key`, "is not a key of a Secret");
-      return [];
-    }
-    return [{ secret: name, key }];
-  });
+  const identityRefs: IdentityRef[] = [];
+  let kms: AwsCaller | null = null;
+  for (const [index, item] of list.entries()) {
+    const field = `spec.identities[${index}]`;
+    const fields = fieldsOf(item, field, report);
+    if (fields["kms"] === undefined) identityRefs.push(...parseSecretRef(fields["age"], `${field}.age`, report));
+    else if (fields["age"] !== undefined) report(field, "has both age and kms");
+    else if (kms !== null) report(field, "is a second identity kms");
+    else kms = parseCaller(fields["kms"], `${field}.kms`, report);
+  }
+  return { identityRefs, kms };
 }
 
-function parseRecipients(value: unknown, report: Report): string[] {
-  const { age } = fieldsOf(value, "spec.recipients", report);
-  const list = listOf(age ?? [], "spec.recipients.age", report);
-  if (list.length === 0) report("spec.recipients.age", "names no recipient");
-  return list.flatMap((recipient, index) => {
-    try {
-      if (typeof recipient !== "string") throw new SealwardError("recipient-invalid", "not a string");
-      assertAgeRecipient(recipient);
-      return [recipient];
-    } catch (error) {
-      if (!(error instanceof SealwardError)) throw error;
-      // The value is not quoted: a secret key pasted by mistake would land in a status.
-      report(`spec.recipients.age[${index}]`, "is not an age recipient (age1… or an SSH public key)");
-      return [];
-    }
-  });
+function parseSecretRef(age: unknown, where: string, report: Report): IdentityRef[] {
+  const field = `${where}.secretRef`;
+  const { secretRef } = fieldsOf(age, where, report);
+  const { name, key = defaultKey } = fieldsOf(secretRef, field, report);
+  if (typeof name !== "string" || !dnsSubdomain.test(name)) {
+    report(`${field}.name`, "is not the name of a Secret");
+    return [];
+  }
+  if (typeof key !== "string" || !dataKey.test(key)) {
+    report(`${field}.key`, "is not a key of a Secret");
+    return [];
+  }
+  return [{ secret: name, key }];
+}
+
+function parseCaller(value: unknown, field: string, report: Report): AwsCaller {
+  const { assumeRole: role } = fieldsOf(value, field, report);
+  if (role === undefined) return {};
+  if (typeof role === "string" && isRoleArn(role)) return { role };
+  report(`${field}.assumeRole`, "is not the ARN of a role");
+  return {};
+}
+
+function parseRecipients(
+  value: unknown,
+  report: Report,
+): { readonly ageRecipients: string[]; readonly kmsRecipients: string[] } {
+  const { age = [], kms = [] } = fieldsOf(value, "spec.recipients", report);
+  const lists = { age: listOf(age, "spec.recipients.age", report), kms: listOf(kms, "spec.recipients.kms", report) };
+  if (lists.age.length + lists.kms.length === 0) report("spec.recipients", "names no recipient");
+  const checked = (kind: keyof typeof lists, assert: (text: string) => void, expected: string): string[] =>
+    lists[kind].flatMap((recipient, index) => {
+      try {
+        if (typeof recipient !== "string") throw new SealwardError("recipient-invalid", "not a string");
+        assert(recipient);
+        return [recipient];
+      } catch (error) {
+        if (!(error instanceof SealwardError)) throw error;
+        // The value is not quoted: a secret key pasted by mistake would land in a status.
+        report(`spec.recipients.${kind}[${index}]`, `is not ${expected}`);
+        return [];
+      }
+    });
+  return {
+    ageRecipients: checked("age", assertAgeRecipient, "an age recipient (age1… or an SSH public key)"),
+    kmsRecipients: checked("kms", assertKeyArn, "the ARN of a KMS key"),
+  };
 }
 
 function parseScopes(value: unknown, report: Report): Scope[] {

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
+import { AwsKms } from "../src/index.ts";
 import type { Clock } from "./clock.ts";
 import { ClusterError } from "./cluster-error.ts";
 import { startController } from "./controller.ts";
@@ -17,6 +18,8 @@ Opens BoundSecrets into Secrets, each in the environment it was sealed for.
   --kubeconfig <file>  how to reach the cluster (default: the pod's service account, else as kubectl does)
   --context <name>     context of the kubeconfig
   --namespace <name>   the controller's own namespace, where key Secrets are (default: the pod's, else sealward-system)
+  --data-key-cache <seconds>
+                       how long a data key from AWS KMS is kept in memory, 0 to 3600 (default: 0, not at all)
   --workers <count>    objects worked on at the same time, 1 to 64 (default: 4)
   -h, --help           print this
 `;
@@ -28,6 +31,7 @@ interface Flags {
   readonly context: string | undefined;
   readonly namespace: string | undefined;
   readonly workers: number;
+  readonly dataKeyCacheMs: number;
   readonly help: boolean;
 }
 
@@ -41,12 +45,16 @@ function readFlags(args: readonly string[]): Flags {
       context: { type: "string" },
       namespace: { type: "string" },
       workers: { type: "string", default: "4" },
+      "data-key-cache": { type: "string", default: "0" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
   const { kubeconfig, context, namespace, workers, help } = values;
   if (!/^([1-9]|[1-5]\d|6[0-4])$/.test(workers)) throw new TypeError(`--workers is "${workers}": expected 1 to 64`);
-  return { kubeconfig, context, namespace, workers: Number(workers), help };
+  const seconds = values["data-key-cache"];
+  if (!/^\d{1,4}$/.test(seconds) || Number(seconds) > 3600)
+    throw new TypeError(`--data-key-cache is "${seconds}": expected 0 to 3600`);
+  return { kubeconfig, context, namespace, workers: Number(workers), dataKeyCacheMs: Number(seconds) * 1000, help };
 }
 
 function ownNamespace(): string {
@@ -78,7 +86,7 @@ function guardCrashes(log: Log): void {
   process.on("unhandledRejection", crash);
 }
 
-async function run({ kubeconfig, context, namespace, workers }: Flags, log: Log): Promise<void> {
+async function run({ kubeconfig, context, namespace, workers, dataKeyCacheMs }: Flags, log: Log): Promise<void> {
   const clock: Clock = {
     now: Date.now,
     after: (ms, callback) => {
@@ -94,6 +102,8 @@ async function run({ kubeconfig, context, namespace, workers }: Flags, log: Log)
     ownNamespace: namespace ?? ownNamespace(),
     workers,
     instance: hostname(),
+    dataKeyCacheMs,
+    aws: new AwsKms({ sessionName: `sealward-controller-${hostname()}`, now: () => performance.now() }),
     clock,
     log,
   });
@@ -141,4 +151,6 @@ async function main(): Promise<void> {
   }
 }
 
+// The SDK of AWS would say so on stderr that it will want a newer Node one day.
+process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true";
 void main();

@@ -1,13 +1,22 @@
 // One pass over one object: read the world, decide, act, write status. Level-triggered: it never asks what changed, and
 // a second pass changes nothing. Knows no HTTP, no watch and no queue beyond the answer it gives to it.
-import { checkSealed, type Expectation, includesRecipient, openSealed, SealwardError } from "../src/index.ts";
+import {
+  checkSealed,
+  type ErrorCode,
+  type Expectation,
+  type Identity,
+  includesRecipient,
+  openSealed,
+  SealwardError,
+} from "../src/index.ts";
 import { applySecret } from "./apply-secret.ts";
 import { ClusterError } from "./cluster-error.ts";
-import { type Finding, findings, type Outcome, reasonOf, toConditions } from "./conditions.ts";
-import { type NamespaceView, parseEnvironment } from "./environment-resource.ts";
+import { type Finding, findings, type Outcome, reasonOf, secondsOf, toConditions } from "./conditions.ts";
+import { type EnvironmentResource, type NamespaceView, parseEnvironment } from "./environment-resource.ts";
 import { eventFor, isTransition, namespaceOf } from "./events.ts";
 import { type Governed, govern, isGovernedBy } from "./govern.ts";
 import type { IdentityStore, LoadedIdentity } from "./identities.ts";
+import type { KmsKeys } from "./kms-keys.ts";
 import type { KubeClient } from "./kube-client.ts";
 import { describeUnexpected, type Log } from "./log.ts";
 import type { WorkResult } from "./queue.ts";
@@ -19,6 +28,7 @@ export interface ReconcileDeps {
   readonly client: KubeClient;
   readonly world: World;
   readonly identities: IdentityStore;
+  readonly kmsKeys: KmsKeys;
   readonly ownNamespace: string;
   readonly instance: string;
   readonly now: () => Date;
@@ -37,7 +47,7 @@ async function reconcileBoundSecret(namespace: string, name: string, deps: Recon
   const path = paths.boundSecret(namespace, name);
   const bound = await deps.client.get<BoundSecret>(path);
   if (bound === null || bound.metadata.deletionTimestamp !== undefined) return { kind: "forget" };
-  const outcome = await open(bound, deps);
+  const outcome = sinceWhen(await open(bound, deps), bound, deps);
   const digest = outcome.kind === "applied" ? outcome.digest : bound.status?.documentDigest;
   const extra = {
     environment: outcome.environment ?? null,
@@ -61,12 +71,12 @@ async function open(bound: BoundSecret, deps: ReconcileDeps): Promise<Outcome> {
       throw new SealwardError("not-yaml", "spec.document is missing: it holds the sealed file");
     const expectation: Expectation = { environment: governed.policy, target: { namespace, name } };
     const loaded = await deps.identities.load(governed.environment.identityRefs);
-    assertIdentities(loaded, document, expectation);
-    const opened = await openSealed(
-      document,
-      expectation,
-      loaded.flatMap(({ identities }) => identities),
-    );
+    const held: readonly Identity[] = [
+      ...loaded.flatMap(({ identities }) => identities),
+      ...deps.kmsKeys.identities(governed.environment),
+    ];
+    if (held.length === 0) refuseWithout(loaded, document, expectation);
+    const opened = await openSealed(document, expectation, held);
     verified = true;
     try {
       await assertStillGoverned(namespace, governed, deps);
@@ -90,6 +100,18 @@ async function open(bound: BoundSecret, deps: ReconcileDeps): Promise<Outcome> {
   }
 }
 
+/** What a key service may be out of, though nothing about the document has changed. */
+const outages: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["key-unreachable", "key-refused", "credentials-missing"]);
+
+/** Since when an outage lasts is for the conditions to tell: what they said first stays, so that no pass rewrites it. */
+function sinceWhen(outcome: Outcome, { status }: BoundSecret, deps: ReconcileDeps): Outcome {
+  if (outcome.kind !== "refused" || !outages.has(outcome.code)) return outcome;
+  const ready = status?.conditions?.find(({ type }) => type === "Ready");
+  const lasts = ready?.status === "False" && [...outages].some((code) => reasonOf(code) === ready.reason);
+  const since = lasts ? ready.lastTransitionTime : secondsOf(deps.now());
+  return { ...outcome, message: `${outcome.message}; not refreshed since ${since}` };
+}
+
 /** Labels that are not known yet are not "no labels": a selector with NotIn would match those. */
 function seenNamespace(name: string, { world }: ReconcileDeps): NamespaceView {
   const seen = world.namespace(name);
@@ -110,8 +132,7 @@ async function assertStillGoverned(name: string, { environment, by }: Governed, 
 }
 
 /** With no identity at all, the file's own faults still come first: they are the same with every key. */
-function assertIdentities(loaded: readonly LoadedIdentity[], document: string, expectation: Expectation): void {
-  if (loaded.some(({ identities }) => identities.length > 0)) return;
+function refuseWithout(loaded: readonly LoadedIdentity[], document: string, expectation: Expectation): never {
   checkSealed(document, expectation);
   const problem = loaded.find((one) => one.problem !== null)?.problem;
   throw (
@@ -143,13 +164,16 @@ async function reconcileEnvironment(name: string, deps: ReconcileDeps): Promise<
   const found =
     environment.policy === null
       ? notReady("environment-invalid", environment.problems.join("; "))
-      : environmentFinding(environment.policy.ageRecipients, loaded);
+      : environmentFinding(environment, loaded);
   await writeStatus("Environment", path, object, { found: [found], extra: {} }, deps);
   return { kind: "again", afterMs: deps.resyncMs() };
 }
 
-function environmentFinding(recipients: readonly string[], loaded: readonly LoadedIdentity[]): Finding {
-  const states = loaded.map(({ ref, identities, problem }) => {
+function environmentFinding({ policy, kms }: EnvironmentResource, loaded: readonly LoadedIdentity[]): Finding {
+  const recipients = policy?.ageRecipients ?? [];
+  const caller = kms?.role === undefined ? "the controller's own AWS identity" : kms.role;
+  const keys = kms === null ? [] : [{ code: null, text: `KMS keys are called as ${caller}` }];
+  const secrets = loaded.map(({ ref, identities, problem }) => {
     if (problem !== null) return { code: problem.code, text: problem.message };
     const held = identities.map(({ recipient }) => recipient).join(", ");
     const useful = identities.some(({ recipient }) => includesRecipient(recipients, recipient));
@@ -158,6 +182,7 @@ function environmentFinding(recipients: readonly string[], loaded: readonly Load
       ? { code: null, text: where }
       : { code: "identity-unmatched", text: `${where}, not one of spec.recipients.age` };
   });
+  const states = [...secrets, ...keys];
   const message = states.map(({ text }) => text).join("; ");
   const worst = states.find(({ code }) => code !== null)?.code;
   return typeof worst === "string"

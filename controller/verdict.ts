@@ -6,7 +6,7 @@ export type Verdict = "retry" | "terminal";
 
 /**
  * Exhaustive: a new code does not compile until it is answered here. `retry` is for what can end without anything we
- * watch having changed: a key service, or a Secret of a tenant, which the controller may not watch.
+ * watch having changed: a key service and who may use its keys, or a Secret of a tenant, which the controller may not watch.
  */
 export const verdicts: Readonly<Record<ErrorCode, Verdict>> = {
   "not-utf8": "terminal",
@@ -44,6 +44,9 @@ export const verdicts: Readonly<Record<ErrorCode, Verdict>> = {
   "identity-invalid": "terminal",
   "identity-missing": "terminal",
   "identity-unmatched": "terminal",
+  "context-mismatch": "terminal",
+  "credentials-missing": "retry",
+  "key-refused": "retry",
   "key-unreachable": "retry",
   unbound: "terminal",
   "binding-mismatch": "terminal",

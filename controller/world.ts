@@ -16,6 +16,8 @@ export interface WorldOptions {
   readonly enqueue: (key: string) => void;
   /** What was read from this key Secret should not be relied on any more. */
   readonly onKeySecret: (name: string) => void;
+  /** What was kept for an Environment should not be relied on any more. */
+  readonly onEnvironment: () => void;
 }
 
 export class World {
@@ -91,6 +93,7 @@ export class World {
     else if (isSameSpec(current, previous)) return;
     else this.#parsed.set(name, parseEnvironment(current));
     if (current !== undefined) this.#options.enqueue(`environment/${name}`);
+    this.#options.onEnvironment();
     // Keys that no Environment names any more have no business in memory; those still named are read again.
     for (const { secret } of before?.identityRefs ?? []) this.#options.onKeySecret(secret);
     const after = this.#parsed.get(name);
