@@ -17,7 +17,7 @@ import { onTestFinished } from "vitest";
 import { nodeFiles } from "../../cli/files.ts";
 import { eachOnce, type Io, runChild } from "../../cli/io.ts";
 import { run } from "../../cli/run.ts";
-import { SealwardError } from "../../src/errors.ts";
+import { AwsKms, type AwsKmsOptions, SealwardError } from "../../src/index.ts";
 
 export interface Outcome {
   readonly code: number;
@@ -35,6 +35,8 @@ export interface Given {
   readonly answers?: readonly string[];
   /** Answers to questions whose answer is not shown, in order, null for ^C; without it there is no terminal for them. */
   readonly secrets?: readonly (string | null)[];
+  /** Where AWS is and as whom it is called. Default: nowhere and nobody. */
+  readonly aws?: Pick<AwsKmsOptions, "endpoint" | "stsEndpoint" | "credentials">;
 }
 
 export interface GitDir {
@@ -85,6 +87,9 @@ export function gitdir(files: Readonly<Record<string, string>> = {}): GitDir {
   return dir;
 }
 
+/** No test reaches the real AWS, whatever the machine is signed in to. */
+const nobody = { endpoint: "http://127.0.0.1:9", credentials: { accessKeyId: "AKIATEST", secretAccessKey: "none" } };
+
 /** The Io of one command; what it writes is added to `out`. */
 export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr: string }): Io {
   const isTty = given.isTty ?? false;
@@ -107,6 +112,7 @@ export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr:
     tempFolder: dir.runtime,
     platform: "linux",
     now: () => now,
+    aws: (options) => new AwsKms({ ...options, ...nobody, ...given.aws, now: () => performance.now() }),
     run: runChild,
     ask: async () => answers.shift() ?? "n",
     askSecret: async (question) => {

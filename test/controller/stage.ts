@@ -8,7 +8,7 @@ import { createKubeClient, type KubeClient } from "../../controller/kube-client.
 import { loadKubeAccess } from "../../controller/kube-config.ts";
 import { createLog } from "../../controller/log.ts";
 import type { BoundSecret, Condition, EnvironmentObject, KubeObject } from "../../controller/resources.ts";
-import { type EnvironmentPolicy, generateAgeIdentity, type Scope, sealManifest } from "../../src/index.ts";
+import { AwsKms, type EnvironmentPolicy, generateAgeIdentity, type Scope, sealManifest } from "../../src/index.ts";
 import type { TestCluster } from "../support/kube/cluster.ts";
 
 export interface StoredSecret extends KubeObject {
@@ -39,6 +39,7 @@ export function keyed(name: string, change: Partial<EnvironmentPolicy> = {}): Ke
   const policy: EnvironmentPolicy = {
     name,
     ageRecipients: [identity.recipient],
+    kmsRecipients: [],
     paths: [],
     namespaces: [],
     defaultScope: "strict",
@@ -132,13 +133,14 @@ export class Stage {
   }
 
   /** `change` stands between the controller and the API server. */
-  async startController(change: Partial<KubeClient> = {}): Promise<void> {
+  async startController(change: Partial<KubeClient> = {}, options: { readonly aws?: AwsKms } = {}): Promise<void> {
     this.#controller = startController({
       client: { ...this.client, ...change },
       ownNamespace,
       workers: 2,
       instance: "test",
       clock: wallClock,
+      aws: options.aws ?? new AwsKms({ sessionName: "test", now: Date.now }),
       log: createLog((line) => this.log.push(line), Date.now),
     });
     await this.#controller.started;

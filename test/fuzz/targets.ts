@@ -134,6 +134,7 @@ export function isRefusal(problem: unknown): problem is SealwardError {
 const environment: EnvironmentPolicy = {
   name: "prod",
   ageRecipients: [identity.recipient],
+  kmsRecipients: [],
   paths: [],
   namespaces: [],
   defaultScope: "strict",

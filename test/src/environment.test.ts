@@ -11,6 +11,7 @@ function policy(name: string, paths: readonly string[], namespaces: readonly str
   return {
     name,
     ageRecipients: [],
+    kmsRecipients: [],
     paths,
     namespaces,
     defaultScope: "strict",
@@ -21,7 +22,12 @@ function policy(name: string, paths: readonly string[], namespaces: readonly str
 }
 
 function config(...policies: EnvironmentPolicy[]): Config {
-  return { file: "seal.yaml", environments: new Map(policies.map((one) => [one.name, one])), nested: [], recovery: [] };
+  return {
+    file: "seal.yaml",
+    environments: new Map(policies.map((one) => [one.name, one])),
+    nested: [],
+    recovery: { age: [], kms: [] },
+  };
 }
 
 function answer(where: Config, sources: EnvironmentSources): string {

@@ -15,6 +15,7 @@ const identities = await parseAgeIdentities(readFileSync(join(folder, "keys.txt"
 const environment: EnvironmentPolicy = {
   name: "vectors",
   ageRecipients: identities.map(({ recipient }) => recipient),
+  kmsRecipients: [],
   paths: [],
   namespaces: [],
   defaultScope: "strict",

@@ -22,6 +22,7 @@ export function environment(name: string, overrides: Partial<EnvironmentPolicy> 
   const policy: EnvironmentPolicy = {
     name,
     ageRecipients: [identity.recipient],
+    kmsRecipients: [],
     paths: [],
     namespaces: [],
     defaultScope: "strict",
