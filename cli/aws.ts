@@ -15,7 +15,7 @@ import { decodeText } from "./document.ts";
 import { configFolder } from "./identity-sources.ts";
 import type { Io } from "./io.ts";
 
-/** Whether many files are about to be opened or sealed: more patience, and a rate that follows what AWS lets through. */
+/** `sweep` where many files are about to be opened or sealed: more patience. */
 export type Load = NonNullable<AwsKmsOptions["load"]>;
 
 /** KMS as the user calls it for an environment; null for a file that no seal.yaml governs. @throws config-invalid */

@@ -20,6 +20,8 @@ export interface MatrixWorld extends KmsPlace {
 const names = ["dev", "staging", "prod"] as const;
 const regions = { dev: "eu-west-1", staging: "eu-central-1", prod: "us-east-1" } as const;
 
+const cells = names.flatMap((name) => scopes.map((scope) => ({ name, scope })));
+
 interface Target {
   readonly environment: KmsEnvironment;
   readonly namespace: string;
@@ -72,69 +74,67 @@ export function describeMatrix(title: string, start: () => Promise<MatrixWorld>,
     const seal = async (env: KmsEnvironment, scope: Scope, manifest = databaseSecret): Promise<string> =>
       (await sealManifest(manifest, { environment: env.policy, scope, kms: env.kms, now })).text;
 
-    describe.each(names)("%s", (name) => {
-      describe.each(scopes)("%s", (scope) => {
-        const home = (): Target => ({ environment: environmentOf(name), namespace: "payments", name: "db" });
-        const elsewhere = (kind: Move["kind"]): Target => {
-          const other = names[(names.indexOf(name) + 1) % names.length] ?? name;
-          if (kind === "environment") return { ...home(), environment: environmentOf(other) };
-          return kind === "namespace" ? { ...home(), namespace: "ledger" } : { ...home(), name: "other" };
-        };
+    describe.each(cells)("$name, $scope", ({ name, scope }) => {
+      const home = (): Target => ({ environment: environmentOf(name), namespace: "payments", name: "db" });
+      const elsewhere = (kind: Move["kind"]): Target => {
+        const other = names[(names.indexOf(name) + 1) % names.length] ?? name;
+        if (kind === "environment") return { ...home(), environment: environmentOf(other) };
+        return kind === "namespace" ? { ...home(), namespace: "ledger" } : { ...home(), name: "other" };
+      };
 
-        it("opens at home, with one call", async () => {
-          const before = world.decrypts();
-          const { environment, ...target } = home();
-          await openSealed(await seal(environment, scope), { environment: environment.policy, target }, [
-            ...environment.identities,
-          ]);
-          if (before !== null) expect(world.decrypts()).toBe(before + 1);
-        });
+      it("opens at home, with one call", async () => {
+        const before = world.decrypts();
+        const { environment, ...target } = home();
+        await openSealed(await seal(environment, scope), { environment: environment.policy, target }, [
+          ...environment.identities,
+        ]);
+        if (before !== null) expect(world.decrypts()).toBe(before + 1);
+      });
 
-        it.each(moves)("moved to another $kind, $rewritten rewritten", async (move) => {
+      it.each(moves)("moved to another $kind, $rewritten rewritten", async (move) => {
+        const text = await seal(home().environment, scope);
+        const target = move.kind === "block" ? home() : elsewhere(move.kind);
+        const moved = await movedText(text, { move, scope, target });
+        const before = world.decrypts();
+        const opening = () =>
+          openSealed(
+            moved,
+            { environment: target.environment.policy, target: { namespace: target.namespace, name: target.name } },
+            target.environment.identities,
+          );
+        if (move.allowed.includes(scope) && move.rewritten === "nothing") {
+          await opening();
+          return;
+        }
+        const { code } = await refusalOf(opening);
+        const early = move.early.length > 0 && !isInnocent(move, scope);
+        if (early) expect(move.early).toContain(code);
+        else expect(["not-authentic", "key-refused", "binding-mismatch"]).toContain(code);
+        if (before !== null) expect(world.decrypts()).toBe(before + (early ? 0 : 1));
+      });
+
+      it.each(moves.filter(({ allowed }) => !allowed.includes(scope)))(
+        "KMS itself refuses what was moved to another $kind, $rewritten rewritten",
+        async (move) => {
           const text = await seal(home().environment, scope);
           const target = move.kind === "block" ? home() : elsewhere(move.kind);
           const moved = await movedText(text, { move, scope, target });
-          const before = world.decrypts();
-          const opening = () =>
-            openSealed(
-              moved,
-              { environment: target.environment.policy, target: { namespace: target.namespace, name: target.name } },
-              target.environment.identities,
-            );
-          if (move.allowed.includes(scope) && move.rewritten === "nothing") {
-            await opening();
-            return;
-          }
-          const { code } = await refusalOf(opening);
-          const early = move.early.length > 0 && !isInnocent(move, scope);
-          if (early) expect(move.early).toContain(code);
-          else expect(["not-authentic", "key-refused", "binding-mismatch"]).toContain(code);
-          if (before !== null) expect(world.decrypts()).toBe(before + (early ? 0 : 1));
-        });
-
-        it.each(moves.filter(({ allowed }) => !allowed.includes(scope)))(
-          "KMS itself refuses what was moved to another $kind, $rewritten rewritten",
-          async (move) => {
-            const text = await seal(home().environment, scope);
-            const target = move.kind === "block" ? home() : elsewhere(move.kind);
-            const moved = await movedText(text, { move, scope, target });
-            const metadata = secretMetadata(parseYaml(moved));
-            const { environment, ...place } = target;
-            // As the gate calls it, with nothing compared before.
-            const context = contextOf({ environment: environment.policy.name, scope, ...place });
-            const relabelled = { ...metadata, groups: metadata.groups.map((group) => named(group, environment)) };
-            const unwrapping = () =>
-              unwrapFile(relabelled, {
-                identities: environment.identities,
-                namedOnly: true,
-                contextOf: () => context,
-                file: undefined,
-              });
-            if (move.kind === "block" && scope !== "strict") return void (await unwrapping());
-            expect(["not-authentic", "key-refused"]).toContain((await refusalOf(unwrapping)).code);
-          },
-        );
-      });
+          const metadata = secretMetadata(parseYaml(moved));
+          const { environment, ...place } = target;
+          // As the gate calls it, with nothing compared before.
+          const context = contextOf({ environment: environment.policy.name, scope, ...place });
+          const relabelled = { ...metadata, groups: metadata.groups.map((group) => named(group, environment)) };
+          const unwrapping = () =>
+            unwrapFile(relabelled, {
+              identities: environment.identities,
+              namedOnly: true,
+              contextOf: () => context,
+              file: undefined,
+            });
+          if (move.kind === "block" && scope !== "strict") return void (await unwrapping());
+          expect(["not-authentic", "key-refused"]).toContain((await refusalOf(unwrapping)).code);
+        },
+      );
     });
 
     /** Where the scope does not pin what was moved, the context is the same, and what refuses is the binding. */
