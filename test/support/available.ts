@@ -11,7 +11,7 @@ export function findFixtures(): string | null {
   return existsSync(join(folder, "thirdparty", "keys.txt")) ? folder : null;
 }
 
-export type Tool = "sops" | "age" | "age-keygen" | "kubectl";
+export type Tool = "sops" | "age" | "age-keygen" | "kubectl" | "moto_server";
 
 /** A released tool: in the folder `bin` of `SEALWARD_PEERS`, else on PATH. */
 export function findTool(name: Tool): string | null {
@@ -39,6 +39,7 @@ const reasons = {
   age: "needs age on PATH or in SEALWARD_PEERS",
   "age-keygen": "needs age-keygen on PATH or in SEALWARD_PEERS",
   kubectl: "needs kubectl on PATH or in SEALWARD_PEERS",
+  moto_server: "needs moto_server on PATH or in SEALWARD_PEERS",
 } as const satisfies Record<Need, string>;
 
 export function isHere(need: Need): boolean {
