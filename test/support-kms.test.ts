@@ -1,5 +1,11 @@
 // What the KMS test server promises, asked through the real SDK where HTTP takes part; what it shares with other servers
 // is in the contract, which test/interop runs. Policies are held against tables of requests without a server.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import {
   CancelKeyDeletionCommand,
   CreateKeyCommand,
@@ -18,9 +24,10 @@ import {
   ScheduleKeyDeletionCommand,
 } from "@aws-sdk/client-kms";
 import { AssumeRoleCommand, AssumeRoleWithWebIdentityCommand, GetCallerIdentityCommand } from "@aws-sdk/client-sts";
+import { build } from "esbuild";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type ClientOptions, kmsClient, stsClient } from "./support/kms/clients.ts";
-import { type KmsServer, startKmsServer } from "./support/kms/kms-server.ts";
+import { type CreatedKey, type KmsServer, startKmsServer } from "./support/kms/kms-server.ts";
 
 const account = "111122223333";
 const admin = `arn:aws:iam::${account}:user/admin`;
@@ -461,5 +468,55 @@ describe("the call log", () => {
     expect(JSON.stringify(server.calls)).not.toContain(hello.toString("base64"));
     const response = await fetch(`${server.endpoint}/__statistics`);
     expect(await response.json()).toMatchObject({ calls: 3, errors: { NotFoundException: 1 }, maxInFlight: 1 });
+  });
+});
+
+describe("in a process of its own", () => {
+  let folder: string;
+  let bundle: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "sealward-kms-"));
+    bundle = join(folder, "serve.mjs");
+    const entryPoints = [join(import.meta.dirname, "support/kms/serve.ts")];
+    await build({ entryPoints, bundle: true, platform: "node", format: "esm", outfile: bundle });
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  /** Runs it until `use` is over; what it said on stdout, line by line, and how it ended. */
+  async function serving(
+    use: (ready: Ready) => Promise<unknown>,
+    end: (child: ChildProcess) => void,
+  ): Promise<unknown[]> {
+    const config = JSON.stringify({ keys: [{ region, alias: "bench" }] });
+    const child = spawn(process.execPath, [bundle, config], { stdio: ["pipe", "pipe", "inherit"] });
+    const exited = once(child, "exit");
+    const said: unknown[] = [];
+    for await (const line of createInterface(child.stdout)) {
+      said.push(JSON.parse(line));
+      if (said.length > 1) continue;
+      await use(said[0] as Ready);
+      end(child);
+    }
+    return [...said.slice(1), ...(await exited)];
+  }
+
+  interface Ready {
+    readonly endpoint: string;
+    readonly keys: readonly CreatedKey[];
+    readonly credentials: ClientOptions["credentials"];
+  }
+  const use = async ({ endpoint, keys, credentials }: Ready): Promise<void> => {
+    await encrypted(keys[0]?.aliasArn ?? "", {}, kmsClient({ endpoint, region, credentials }));
+    const statistics: unknown = await (await fetch(`${endpoint}/__statistics`)).json();
+    expect(statistics).toMatchObject({ calls: 1, operations: { Encrypt: 1 }, errors: {} });
+  };
+
+  it("says where it is and ends with its stdin", async () => {
+    expect(await serving(use, (child) => child.stdin?.end())).toEqual([0, null]);
+  });
+
+  it("says what it counted when it is told to end", async () => {
+    const statistics = { calls: 1, operations: { Encrypt: 1 }, errors: {}, inFlight: 0, maxInFlight: 1 };
+    expect(await serving(use, (child) => child.kill("SIGTERM"))).toEqual([statistics, 0, null]);
   });
 });
