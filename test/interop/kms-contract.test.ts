@@ -48,7 +48,7 @@ const usedInEveryState = (state: string): Difference => ({
   because: "it keeps a key's state and never looks at it",
 });
 
-/** Of moto 5.2.5, by the questions of the contract. */
+/** Of moto 5.2.1 and 5.2.5, by the questions of the contract. */
 const motoDiffers: Readonly<Record<string, Difference>> = {
   "a value that moves into its key does not open": runsTogether,
   "entries that run together do not open": runsTogether,

@@ -34,7 +34,10 @@ export interface Statistics {
   /** By error code. */
   readonly errors: Readonly<Record<string, number>>;
   readonly inFlight: number;
-  /** The most requests for cryptographic operations that were unanswered at one time. */
+  /**
+   * The most requests for cryptographic operations that were unanswered at one time. Without latency or faults it says
+   * little: one request is answered before the next is read.
+   */
   readonly maxInFlight: number;
 }
 

@@ -49,11 +49,16 @@ function signatureOf(request: IncomingMessage): Signature | undefined {
   return { accessKeyId, region, service, token: typeof token === "string" ? token : undefined };
 }
 
+/** Empty where the headers name none, as those of STS do not. */
+function operationOf(request: IncomingMessage): string {
+  const target = request.headers["x-amz-target"];
+  return typeof target === "string" ? target.replace(/^TrentService\./, "") : "";
+}
+
 function arrivedOf(request: IncomingMessage, body: string): Arrived {
   const signature = signatureOf(request);
-  const target = request.headers["x-amz-target"];
-  if (typeof target === "string") {
-    const operation = target.replace(/^TrentService\./, "");
+  const operation = operationOf(request);
+  if (operation !== "") {
     const keyId = /"(?:KeyId|TargetKeyId|DestinationKeyId)"\s*:\s*"([^"]*)"/.exec(body)?.[1];
     return { service: "kms", operation, body, signature, keyId };
   }
@@ -92,16 +97,11 @@ export class Endpoint {
       response.end(JSON.stringify(this.#parts.log.statistics()));
       return;
     }
-    let body: string;
+    const leave = this.#parts.log.enter(operationOf(request));
     try {
-      body = await text(request);
-    } catch {
-      return;
-    }
-    const arrived = arrivedOf(request, body);
-    const leave = this.#parts.log.enter(arrived.operation);
-    try {
-      await this.#answer(arrived, response);
+      // Undefined where it is cut off before it is complete.
+      const body = await text(request).catch(() => undefined);
+      if (body !== undefined) await this.#answer(arrivedOf(request, body), response);
     } finally {
       leave();
     }
