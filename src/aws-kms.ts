@@ -43,7 +43,7 @@ type Common = Pick<
 const connectionTimeoutMs = 1000;
 /**
  * The SDK's standard retries, or those that the user's AWS_RETRY_MODE asks for. Adaptive ones are not asked for here: where
- * one call in ten is throttled they take 35 times as long, and `maxInFlight` bounds the rate as well.
+ * one call in ten is throttled they take twenty times as long, and `maxInFlight` bounds the rate as well.
  */
 const attempts = { few: 3, sweep: 8 } as const;
 /** Well above all attempts of `few`; for what the SDK sets no bound to, such as a program that prints credentials. */
