@@ -133,6 +133,19 @@ const declarations: Readonly<Record<string, (command: Declare, io: Io) => void>>
       .option("--config <file>", "the .sops.yaml to use")
       .action(async (file: string, options) => (await import("./commands/explain.ts")).explain(io, file, options));
   },
+  status: (command, io) => {
+    inputFormat(
+      opening(command("status <files...>", "open sealed files and say by whom, and by which KMS key material")),
+    )
+      .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
+      .action(async (files: string[], options) => (await import("./commands/status.ts")).status(io, files, options));
+  },
+  doctor: (command, io) => {
+    command("doctor", "say as whom AWS is called, which state the KMS keys are in, and what may be done with them")
+      .option("--env <name>", "the one environment to look at")
+      .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
+      .action(async (options) => (await import("./commands/doctor.ts")).doctor(io, options));
+  },
   wrap: (command, io) => {
     command("wrap [file]", "print the BoundSecret that carries a sealed file into the cluster; needs no key")
       .option("--env <name>", "the environment the file must belong to")

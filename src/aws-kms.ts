@@ -1,6 +1,7 @@
 // AWS KMS by the SDK: one client for each Region and caller, loaded with the first call. Who calls (role, profile) and where
 // (endpoint, FIPS) come from the user's or the controller's own configuration, through whoever builds this; a file has no say.
 import type { KMSClient, KMSClientConfig } from "@aws-sdk/client-kms";
+import type { STSClient } from "@aws-sdk/client-sts";
 import { type Asked, awsFailure, isInvalidCiphertext } from "./aws-failure.ts";
 import { SealwardError } from "./errors.ts";
 import { type DecryptCall, type Decrypted, type EncryptCall, type Kms, parseKeyArn } from "./kms.ts";
@@ -120,6 +121,19 @@ export class AwsKms {
     const made = this.#make(region, caller);
     this.#clients.set(name, made);
     return made;
+  }
+
+  /** A client of STS in the same Region and as the same caller. */
+  async sts({ config }: KMSClient): Promise<STSClient> {
+    const sdk = await import("@aws-sdk/client-sts");
+    const { stsEndpoint } = this.#options;
+    return new sdk.STSClient({
+      region: config.region,
+      credentials: config.credentials,
+      requestHandler: config.requestHandler,
+      maxAttempts: config.maxAttempts,
+      ...(stsEndpoint === undefined ? {} : { endpoint: stsEndpoint }),
+    });
   }
 
   /** Closes idle connections, which would keep a process from ending for a while. */

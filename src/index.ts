@@ -9,6 +9,7 @@ export {
   parseAgeIdentities,
   uniqueRecipients,
 } from "./age-keys.ts";
+export { type CallerReport, describeKey, inspectCaller, inspectKey, type KeyReport } from "./aws-inspect.ts";
 export { type AwsCaller, AwsKms, type AwsKmsOptions, asSessionName } from "./aws-kms.ts";
 export { type BindOptions, type BindResult, bindSealed } from "./bind.ts";
 export {
@@ -28,6 +29,7 @@ export type { Expectation, SealedInfo } from "./gate.ts";
 export { isEncryptedIdentityFile, openIdentityFile } from "./identity-file.ts";
 export {
   assertKeyArn,
+  contextOf,
   type EncryptionContext,
   environmentContext,
   isSameKey,

@@ -40,6 +40,10 @@ export interface OpenedSecret {
   readonly plainText: string;
   /** `sha256:<hex>` of the document as given. */
   readonly documentDigest: string;
+  /** The recipients whose identities opened it. */
+  readonly openedBy: readonly string[];
+  /** By ARN, the material of the KMS key that had wrapped the data key, where KMS says it. */
+  readonly keyMaterialIds: ReadonlyMap<string, string>;
 }
 
 /** The keyless steps of the gate, 1 to 5 (docs/architecture.md). Throws the first refusal. */
@@ -76,6 +80,8 @@ export async function openSealed(
       return secretText(opened.opened);
     },
     documentDigest: digest,
+    openedBy: opened.unwrapped.openedBy,
+    keyMaterialIds: opened.unwrapped.keyMaterialIds,
   };
 }
 

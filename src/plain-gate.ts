@@ -39,12 +39,21 @@ function keyless(file: StoreFile, environment: EnvironmentPolicy): readonly Noti
   return notices;
 }
 
+export interface OpenedPlain {
+  readonly bytes: Uint8Array;
+  readonly notices: readonly Notice[];
+  /** The recipients whose identities opened it. */
+  readonly openedBy: readonly string[];
+  /** By ARN, the material of the KMS key that had wrapped the data key, where KMS says it. */
+  readonly keyMaterialIds: ReadonlyMap<string, string>;
+}
+
 /** All steps. @throws the first refusal, and decrypts nothing after it */
 export async function openPlain(
   source: SopsSource,
   environment: EnvironmentPolicy,
   options: Omit<OpenSopsOptions, "ignoreMac">,
-): Promise<{ readonly bytes: Uint8Array; readonly notices: readonly Notice[] }> {
+): Promise<OpenedPlain> {
   const file = storeNamed(source.store).load(source.bytes, { file: source.file });
   const notices = keyless(file, environment);
   const identities = ownIdentities(options.identities, environment);
@@ -57,7 +66,8 @@ export async function openPlain(
     opened.leaves.map(({ entry, bytes }) => ({ path: entry.path, bytes })),
     file,
   );
-  return { bytes: outputOf(opened, source, options), notices };
+  const { openedBy, keyMaterialIds } = opened;
+  return { bytes: outputOf(opened, source, options), notices, openedBy, keyMaterialIds };
 }
 
 /**
