@@ -38,6 +38,14 @@ export {
   parseKeyArn,
 } from "./kms.ts";
 export { KmsCache } from "./kms-cache.ts";
+export {
+  type AccessPolicy,
+  type KmsPolicies,
+  type KmsPolicyOptions,
+  kmsPolicies,
+  type PodIdentity,
+  type PolicyStatement,
+} from "./kms-policy.ts";
 export { type Scope, scopes } from "./manifest.ts";
 export {
   checkSealed,
