@@ -66,6 +66,28 @@ const declarations: Readonly<Record<string, (command: Declare, io: Io) => void>>
       .option("--namespace <namespace>", "a namespace it governs, where seal.yaml names none (repeatable)", collect)
       .action(async (name: string, options) => (await import("./commands/env.ts")).envManifest(io, name, options));
   },
+  kms: (command, io) => {
+    command("kms", "AWS KMS keys of seal.yaml")
+      .command("policy")
+      .description("print the key policy and the IAM policies that hold an environment's keys to it; calls nothing")
+      .option("--env <name>", "the environment, where more than one has keys")
+      .option("--key <arn...>", "this key only, or the key behind an alias of seal.yaml (repeatable)", collect)
+      .option("--sealer <arn...>", "a role, user or account that seals (repeatable)", collect)
+      .option("--opener <arn...>", "a role, user or account that opens: the controller's role (repeatable)", collect)
+      .option(
+        "--admin <arn...>",
+        "who administers the key besides those whom the account's IAM lets (repeatable)",
+        collect,
+      )
+      .option(
+        "--pod-identity <pod...>",
+        "CLUSTER/NAMESPACE/SERVICE-ACCOUNT of EKS: openers open as this one only (repeatable)",
+        collect,
+      )
+      .option("--plain-files", "for files that are no Secrets too, which have no namespace and name to ask for")
+      .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("json"))
+      .action(async (options) => (await import("./commands/kms.ts")).kmsPolicy(io, options));
+  },
   encrypt: (command, io) => {
     selecting(
       sealing(

@@ -37,7 +37,7 @@ test("the page has every command", async () => {
     );
     return names.filter((name) => !name.endsWith(" help"));
   };
-  const all = ["seal", ...(await listed("seal")), ...(await listed("seal env"))];
+  const all = ["seal", ...(await listed("seal")), ...(await listed("seal env")), ...(await listed("seal kms"))];
   expect([...commands].sort()).toEqual(all.sort());
 });
 
