@@ -20,7 +20,12 @@ export class KmsKeys {
   constructor(options: KmsKeysOptions) {
     this.#options = options;
     const { clock, cacheMs } = options;
-    this.#cache = new KmsCache({ maxEntries: maxDataKeys, maxAgeMs: cacheMs, now: clock.now, after: clock.after });
+    this.#cache = new KmsCache({
+      maxEntries: maxDataKeys,
+      maxAgeMs: cacheMs,
+      now: () => clock.now(),
+      after: (ms, callback) => clock.after(ms, callback),
+    });
   }
 
   /** None where the Environment does not say that KMS keys open its files. */

@@ -24,13 +24,26 @@ function codeOf(action: () => unknown): { code: ErrorCode; message: string } {
   throw new Error("nothing was thrown");
 }
 
+const key = "arn:aws:kms:eu-west-1:111122223333:alias/prod";
+
 describe("parseEnvironment()", () => {
+  it("takes KMS keys as identities, called as the pod or as a role", () => {
+    const role = "arn:aws:iam::111122223333:role/sealward/prod";
+    const spec = { ...valid, recipients: { kms: [key] } };
+    const own = environment({ ...spec, identities: [{ kms: {} }] });
+    expect([own.kms, own.policy?.kmsRecipients, own.policy?.ageRecipients]).toEqual([{}, [key], []]);
+    const assuming = environment({ ...spec, identities: [...valid.identities, { kms: { assumeRole: role } }] });
+    expect([assuming.kms, assuming.identityRefs.length]).toEqual([{ role }, 1]);
+  });
+
   it("gives the policy of a valid Environment, strict by default", () => {
-    const { policy, identityRefs } = environment(valid);
+    const { policy, identityRefs, kms } = environment(valid);
+    expect(kms).toBeNull();
     expect(identityRefs).toEqual([{ secret: "sealward-age-prod", key: "identity" }]);
     expect(policy).toEqual({
       name: "prod",
       ageRecipients: [identity.recipient],
+      kmsRecipients: [],
       paths: [],
       namespaces: [],
       defaultScope: "strict",
@@ -67,7 +80,20 @@ describe("parseEnvironment()", () => {
     ],
     ["no identities", { identities: [] }, "spec.identities names no identity"],
     ["an identity without Secret", { identities: [{ age: {} }] }, "spec.identities[0].age.secretRef is missing"],
-    ["no recipients", { recipients: { age: [] } }, "spec.recipients.age names no recipient"],
+    ["no recipients", { recipients: { age: [] } }, "spec.recipients names no recipient"],
+    ["age and kms in one identity", { identities: [{ age: {}, kms: {} }] }, "spec.identities[0] has both age and kms"],
+    ["kms twice", { identities: [{ kms: {} }, { kms: {} }] }, "spec.identities[1] is a second identity kms"],
+    ["kms without a key", { identities: [{ kms: {} }] }, "spec.recipients.kms names no key for the identity kms"],
+    [
+      "a role that is none",
+      { identities: [{ kms: { assumeRole: "arn:aws:iam::1:user/x" } }], recipients: { kms: [key] } },
+      "spec.identities[0].kms.assumeRole is not the ARN of a role",
+    ],
+    [
+      "a key that is none",
+      { recipients: { kms: ["alias/prod"] } },
+      "spec.recipients.kms[0] is not the ARN of a KMS key",
+    ],
     [
       "a recipient with a wrong checksum",
       { recipients: { age: [identity.recipient.replace(/.$/, (last) => (last === "q" ? "p" : "q"))] } },

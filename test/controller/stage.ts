@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 import type { Clock } from "../../controller/clock.ts";
-import { type Controller, startController } from "../../controller/controller.ts";
+import { type Controller, type ControllerOptions, startController } from "../../controller/controller.ts";
 import { createKubeClient, type KubeClient } from "../../controller/kube-client.ts";
 import { loadKubeAccess } from "../../controller/kube-config.ts";
 import { createLog } from "../../controller/log.ts";
@@ -25,6 +25,12 @@ export interface Keyed {
 export const ownNamespace = "sealward-system";
 /** Stands in every value that is sealed here, and may be found nowhere but in Secrets. */
 export const canary = "CANARY-5f1e0c7a9b";
+
+/** What a controller is started with, where a test has its own. */
+export type Surroundings = Partial<Pick<ControllerOptions, "aws" | "clock" | "resyncMs" | "dataKeyCacheMs" | "random">>;
+
+/** No test reaches the real AWS, whatever the machine is signed in to. */
+const nobody = { endpoint: "http://127.0.0.1:9", credentials: { accessKeyId: "AKIATEST", secretAccessKey: "none" } };
 
 export const wallClock: Clock = {
   now: Date.now,
@@ -102,6 +108,7 @@ export class Stage {
   readonly staging: Keyed = keyed("staging");
   readonly log: string[] = [];
   #controller: Controller | undefined;
+  #surroundings: Surroundings = {};
   readonly #closeClient: () => void;
 
   private constructor(cluster: TestCluster, kubeconfig: string, connection: { client: KubeClient; close: () => void }) {
@@ -133,14 +140,16 @@ export class Stage {
   }
 
   /** `change` stands between the controller and the API server. */
-  async startController(change: Partial<KubeClient> = {}, options: { readonly aws?: AwsKms } = {}): Promise<void> {
+  async startController(change: Partial<KubeClient> = {}, surroundings: Surroundings = {}): Promise<void> {
+    this.#surroundings = surroundings;
     this.#controller = startController({
       client: { ...this.client, ...change },
       ownNamespace,
       workers: 2,
       instance: "test",
       clock: wallClock,
-      aws: options.aws ?? new AwsKms({ sessionName: "test", now: Date.now }),
+      aws: new AwsKms({ sessionName: "test", now: Date.now, ...nobody }),
+      ...surroundings,
       log: createLog((line) => this.log.push(line), Date.now),
     });
     await this.#controller.started;
@@ -227,16 +236,16 @@ export class Stage {
    * written meanwhile. Level-triggered means: none.
    */
   async changedBySecondPass(): Promise<string[]> {
-    await this.#idle();
+    await this.idle();
     const before = await this.versions();
     await this.stopController();
-    await this.startController();
-    await this.#idle();
+    await this.startController({}, this.#surroundings);
+    await this.idle();
     const after = await this.versions();
     return [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key));
   }
 
-  async #idle(): Promise<void> {
+  async idle(): Promise<void> {
     await this.cluster.waitFor(
       "the controller to have nothing to do",
       async () => this.#controller?.isIdle() || undefined,

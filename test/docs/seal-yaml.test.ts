@@ -22,8 +22,9 @@ test("the example says what the page tells about it", () => {
 });
 
 test("the tables of keys are complete: the messages for an unknown key name the same ones", () => {
-  const keysIn = (text: string): string[] =>
-    [...text.matchAll(/^\| `([\w.]+)` \|/gm)].map(([, key = ""]) => key.split(".")[0] ?? "");
+  const keysIn = (text: string): string[] => [
+    ...new Set([...text.matchAll(/^\| `([\w.]+)` \|/gm)].map(([, key = ""]) => key.split(".")[0] ?? "")),
+  ];
   const [ofFile = "", ofEnvironment = ""] = sectionOf(page, "## Keys").split("Under each environment:");
   const allowed = (text: string): string[] => {
     try {

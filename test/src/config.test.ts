@@ -7,9 +7,11 @@ const [first, second, recovery] = [1, 2, 3].map(() => generateAgeIdentity().iden
   string,
   string,
 ];
+const key = "arn:aws:kms:eu-west-1:111122223333:alias/recovery";
 const full = `version: 1
 recovery:
   age: [${recovery}]
+  kms: ["${key}"]
 nested: [apps/team-a/seal.yaml]
 environments:
   prod:
@@ -31,10 +33,11 @@ describe("parseConfig()", () => {
   it("reads every field", () => {
     const config = parseConfig(full, "seal.yaml");
     expect(config.nested).toEqual(["apps/team-a/seal.yaml"]);
-    expect(config.recovery).toEqual([recovery]);
+    expect(config.recovery).toEqual({ age: [recovery], kms: [key] });
     expect(config.environments.get("prod")).toEqual({
       name: "prod",
       ageRecipients: [first, second, recovery],
+      kmsRecipients: [key],
       paths: ["deploy/prod/**"],
       namespaces: ["payments", "billing"],
       defaultScope: "namespace",
@@ -48,6 +51,7 @@ describe("parseConfig()", () => {
     expect(parseConfig(full, "seal.yaml").environments.get("dev")).toEqual({
       name: "dev",
       ageRecipients: [first, recovery],
+      kmsRecipients: [key],
       paths: [],
       namespaces: [],
       defaultScope: "strict",
