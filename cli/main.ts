@@ -5,7 +5,7 @@ import { run } from "./run.ts";
 // Without a listener this signal makes Node open its inspector, to anyone on the machine, while plaintext is in memory.
 process.on("SIGUSR1", () => undefined);
 // The SDK of AWS would say on stderr, with every command, that it will want a newer Node one day.
-process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true";
+Object.assign(process.env, { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" });
 run(process.argv.slice(2), nodeIo(process)).then((code) => {
   process.exitCode = code;
 });

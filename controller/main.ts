@@ -151,6 +151,6 @@ async function main(): Promise<void> {
   }
 }
 
-// The SDK of AWS would say so on stderr that it will want a newer Node one day.
-process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] = "true";
+// The SDK of AWS would say on stderr, once, that it will want a newer Node one day.
+Object.assign(process.env, { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" });
 void main();

@@ -7,11 +7,9 @@ const [first, second, recovery] = [1, 2, 3].map(() => generateAgeIdentity().iden
   string,
   string,
 ];
-const key = "arn:aws:kms:eu-west-1:111122223333:alias/recovery";
 const full = `version: 1
 recovery:
   age: [${recovery}]
-  kms: ["${key}"]
 nested: [apps/team-a/seal.yaml]
 environments:
   prod:
@@ -33,11 +31,11 @@ describe("parseConfig()", () => {
   it("reads every field", () => {
     const config = parseConfig(full, "seal.yaml");
     expect(config.nested).toEqual(["apps/team-a/seal.yaml"]);
-    expect(config.recovery).toEqual({ age: [recovery], kms: [key] });
+    expect(config.recovery).toEqual({ age: [recovery], kms: [] });
     expect(config.environments.get("prod")).toEqual({
       name: "prod",
       ageRecipients: [first, second, recovery],
-      kmsRecipients: [key],
+      kmsRecipients: [],
       paths: ["deploy/prod/**"],
       namespaces: ["payments", "billing"],
       defaultScope: "namespace",
@@ -51,7 +49,7 @@ describe("parseConfig()", () => {
     expect(parseConfig(full, "seal.yaml").environments.get("dev")).toEqual({
       name: "dev",
       ageRecipients: [first, recovery],
-      kmsRecipients: [key],
+      kmsRecipients: [],
       paths: [],
       namespaces: [],
       defaultScope: "strict",
@@ -59,6 +57,16 @@ describe("parseConfig()", () => {
       strictRecipients: false,
       acceptedUnbound: [],
     });
+  });
+
+  it("takes KMS keys, of an environment and for recovery", () => {
+    const [own, spare] = ["key/0f1e2d3c-1111-4222-8333-444455556666", "alias/recovery"].map(
+      (key) => `arn:aws:kms:eu-west-1:111122223333:${key}`,
+    ) as [string, string];
+    const text = `version: 1\nrecovery: {kms: "${spare}"}\nenvironments:\n  prod: {recipients: {kms: ["${own}"]}}\n`;
+    const { recovery: everybodys, environments } = parseConfig(text, "seal.yaml");
+    expect(everybodys).toEqual({ age: [], kms: [spare] });
+    expect(environments.get("prod")).toMatchObject({ ageRecipients: [], kmsRecipients: [own, spare] });
   });
 
   it("keeps one of two equal recipients", () => {
@@ -82,6 +90,14 @@ describe("parseConfig()", () => {
     ["an environment with the recovery recipient only", `${full}  staging:\n    recipients: {age: []}\n`, 20, 5],
     ["recipients that are a list", mutate(full, `{age: ${first}}`, `[${first}]`), 18, 17],
     ["a recipient with a wrong checksum", mutate(full, `{age: ${first}}`, `{age: ${first.slice(0, -2)}zz}`), 18, 23],
+    ["a KMS key that is no ARN", mutate(full, "{age:", "{kms: alias/prod, age:"), 18, 23],
+    [
+      "a KMS key with a host in its Region",
+      mutate(full, "{age:", '{kms: "arn:aws:kms:x.evil.example/:111122223333:alias/a", age:'),
+      18,
+      23,
+    ],
+    ["a role", mutate(full, "    recipients: {age:", "    role: arn\n    recipients: {age:"), 18, 5],
     ["a recipient that is a map", mutate(full, `        - ${second}`, `        - {x: ${second}}`), 10, 11],
     ["a recipient that is an alias", mutate(full, "recovery:\n", `x: &a ${first}\nrecovery:\n`), 2],
     ["a path that is absolute", mutate(full, '"deploy/prod/**"', "/etc/**"), 11, 13],
