@@ -40,6 +40,8 @@ export interface OpenedSecret {
   readonly plainText: string;
   /** `sha256:<hex>` of the document as given. */
   readonly documentDigest: string;
+  /** What the file says of when it was last sealed, as its MAC confirms. */
+  readonly lastModified: string;
   /** The recipients whose identities opened it. */
   readonly openedBy: readonly string[];
   /** By ARN, the material of the KMS key that had wrapped the data key, where KMS says it. */
@@ -80,6 +82,7 @@ export async function openSealed(
       return secretText(opened.opened);
     },
     documentDigest: digest,
+    lastModified: opened.metadata.lastModified,
     openedBy: opened.unwrapped.openedBy,
     keyMaterialIds: opened.unwrapped.keyMaterialIds,
   };

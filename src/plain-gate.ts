@@ -42,6 +42,8 @@ function keyless(file: StoreFile, environment: EnvironmentPolicy): readonly Noti
 export interface OpenedPlain {
   readonly bytes: Uint8Array;
   readonly notices: readonly Notice[];
+  /** What the file says of when it was last sealed, as its MAC confirms. */
+  readonly lastModified: string;
   /** The recipients whose identities opened it. */
   readonly openedBy: readonly string[];
   /** By ARN, the material of the KMS key that had wrapped the data key, where KMS says it. */
@@ -67,7 +69,8 @@ export async function openPlain(
     file,
   );
   const { openedBy, keyMaterialIds } = opened;
-  return { bytes: outputOf(opened, source, options), notices, openedBy, keyMaterialIds };
+  const { lastModified } = opened.metadata;
+  return { bytes: outputOf(opened, source, options), notices, lastModified, openedBy, keyMaterialIds };
 }
 
 /**

@@ -1,14 +1,6 @@
 // seal status: opens sealed files through the gate and says of each who opened it, and of a KMS key with which of its materials.
 // Shows no value and changes nothing.
-import {
-  describeKey,
-  describeSops,
-  type ErrorCode,
-  openPlain,
-  openSealed,
-  SealwardError,
-  type SopsSource,
-} from "../../src/index.ts";
+import { describeKey, type ErrorCode, openPlain, openSealed, SealwardError } from "../../src/index.ts";
 import { awsKms, type Load, userConfig } from "../aws.ts";
 import { documentIn, type Input, readInput } from "../document.ts";
 import { configMissing, findExpectation, findGoverning, type Sources } from "../environment.ts";
@@ -88,8 +80,7 @@ async function ofSecret(io: Io, input: Input, options: How): Promise<Answer> {
     openSealed(document.content, found.expectation, identities, document.name),
   );
   for (const value of opened.data.values()) value.fill(0);
-  const source: SopsSource = { bytes: Buffer.from(document.content), store: "yaml", file: input.name };
-  return answerOf(io, source, { ...opened, environment: found.environment.name });
+  return answerOf(io, input.name, found.environment.name, opened);
 }
 
 async function ofOther(io: Io, input: Input, options: How): Promise<Answer> {
@@ -100,11 +91,11 @@ async function ofOther(io: Io, input: Input, options: How): Promise<Answer> {
     openPlain(source, governed.environment, { identities }),
   );
   opened.bytes.fill(0);
-  return answerOf(io, source, { ...opened, environment: governed.environment.name });
+  return answerOf(io, input.name, governed.environment.name, opened);
 }
 
 interface Opened {
-  readonly environment: string;
+  readonly lastModified: string;
   readonly openedBy: readonly string[];
   readonly keyMaterialIds: ReadonlyMap<string, string>;
   readonly notices: readonly { readonly message: string }[];
@@ -112,10 +103,10 @@ interface Opened {
 
 async function answerOf(
   io: Io,
-  source: SopsSource,
-  { environment, openedBy, keyMaterialIds, notices }: Opened,
+  file: string,
+  environment: string,
+  { lastModified, openedBy, keyMaterialIds, notices }: Opened,
 ): Promise<Answer> {
-  const { lastModified } = await describeSops(source);
   const openers: Opener[] = [];
   for (const recipient of openedBy) {
     const keyMaterialId = keyMaterialIds.get(recipient);
@@ -127,14 +118,7 @@ async function answerOf(
     });
   }
   const messages = notices.map(({ message }) => message);
-  return {
-    file: source.file ?? "stdin",
-    status: "opened",
-    environment,
-    lastModified,
-    openedBy: openers,
-    notices: messages,
-  };
+  return { file, status: "opened", environment, lastModified, openedBy: openers, notices: messages };
 }
 
 /** Asked once for each key; null where the caller may not ask, which stops nothing. */
