@@ -25,7 +25,7 @@ const declarations: Readonly<Record<string, (command: Declare, io: Io) => void>>
       .option("--env <name...>", "environments to define (default: staging prod)")
       .option(
         "--recipient <name=recipient...>",
-        "an existing recipient (age1…) of an environment; no key is made for that one (repeatable)",
+        "an existing recipient (age1…, or a KMS key's ARN) of an environment; no key is made for it (repeatable)",
         collect,
       )
       .option("--namespace <name=namespace...>", "a namespace of an environment (repeatable)", collect)

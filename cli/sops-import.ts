@@ -1,7 +1,7 @@
 // What of .sops.yaml can be said in seal.yaml, and what cannot: each creation rule as an environment, with a remark for all
 // that is not carried over. Decides no name that the rule does not have, and makes nobody a recovery recipient.
 import {
-  assertAgeRecipient,
+  assertRecipient,
   globsOfPathRegex,
   matchEverything,
   overlapOf,
@@ -61,16 +61,22 @@ function recipientsOf({ groups }: WrittenRule): { recipients: string[]; lost: st
   const recipients: string[] = [];
   const lost: string[] = [];
   for (const key of groups.flat()) {
-    const problem = key.kind === "age" ? problemOf(key.id) : "a kind of key that seal.yaml does not have";
+    const isKnown = key.kind === "age" || key.kind === "kms";
+    const problem = isKnown ? problemOf(key.id) : "a kind of key that seal.yaml does not have";
     if (problem === null) recipients.push(key.id);
+    if (problem === null && (key.role ?? key.profile ?? key.context) === undefined) continue;
+    if (problem === null) lost.push(`${named(key)} (line ${key.place.line}): ${callers}`);
     else lost.push(`${named(key)} (line ${key.place.line}): ${problem}`);
   }
   return { recipients: uniqueRecipients(recipients), lost };
 }
 
+/** What is taken over of a KMS key is the key. */
+const callers = "who calls it stands in your own configuration, and Sealward sends an encryption context of its own";
+
 function problemOf(recipient: string): string | null {
   try {
-    assertAgeRecipient(recipient);
+    assertRecipient(recipient);
     return null;
   } catch (problem) {
     if (problem instanceof SealwardError) return problem.message;
@@ -88,7 +94,7 @@ function named({ kind, id, role, context, profile }: RuleKey): string {
 function droppedBecause({ groups, shamirThreshold }: WrittenRule, recipients: readonly string[]): string | undefined {
   if (groups.length > 1)
     return `it takes keys of ${shamirThreshold || groups.length} of ${groups.length} key groups to open its files; in seal.yaml each recipient opens them alone`;
-  return recipients.length === 0 ? "it has no age recipient that can be used" : undefined;
+  return recipients.length === 0 ? "it has no age recipient and no KMS key that can be used" : undefined;
 }
 
 function otherLosses({ selections, macOnlyEncrypted, shamirThreshold, groups, unused }: WrittenRule): string[] {

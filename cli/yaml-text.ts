@@ -1,6 +1,6 @@
 // The YAML texts that commands write: seal.yaml, the Environment resource, the controller's key Secret. Decides nothing
 // about their content.
-import type { EnvironmentPolicy } from "../src/index.ts";
+import { type EnvironmentPolicy, parseKeyArn } from "../src/index.ts";
 
 /** seal.yaml as `seal init` writes it. */
 export function sealYaml(
@@ -9,8 +9,7 @@ export function sealYaml(
 ): string {
   const blocks = environments.map(
     ({ name, recipients, namespaces }) => `  ${yamlText(name)}:
-    recipients:
-      age: [${recipients.map(yamlText).join(", ")}]
+    recipients:${byKind(recipients, 6)}
     paths: [${JSON.stringify(`**/${name}/**`)}] # a sealed file anywhere else is not this environment's
     ${namespaces.length === 0 ? "# namespaces: [payments] # the only namespaces of this environment" : `namespaces: [${namespaces.map(yamlText).join(", ")}]`}
     scope: strict # a file opens under its own namespace and name only
@@ -20,8 +19,7 @@ export function sealYaml(
 version: 1
 
 # Can open every environment when all else is lost. Its identity is kept offline.
-recovery:
-  age: [${yamlText(recovery)}]
+recovery:${byKind([recovery], 2)}
 
 environments:
 ${blocks.join("\n")}`;
@@ -45,17 +43,27 @@ export interface ImportedYaml {
 export function importedSealYaml({ from, recovery, environments, dropped }: ImportedYaml): string {
   const blocks = environments.map(
     ({ name, recipients, paths, namespaces, remarks }) => `  ${yamlText(name)}:
-${remarks.map((remark) => `    # ${remark}\n`).join("")}    recipients:
-      age:${list(recipients, 8)}
+${remarks.map((remark) => `    # ${remark}\n`).join("")}    recipients:${byKind(recipients, 6)}
 ${paths.length === 0 ? "" : `    paths:${list(paths, 6)}\n`}${namespaces.length === 0 ? "" : `    namespaces:${list(namespaces, 6)}\n`}    scope: strict # a file opens under its own namespace and name only
 `,
   );
   return `# Which secrets belong to which environment, and who can open them. Taken over from ${JSON.stringify(from)}.
 version: 1
 
-${recovery === undefined ? "" : `# Can open every environment when all else is lost. Its identity is kept offline.\nrecovery:\n  age: [${yamlText(recovery)}]\n\n`}environments:
+${recovery === undefined ? "" : `# Can open every environment when all else is lost. Its identity is kept offline.\nrecovery:${byKind([recovery], 2)}\n\n`}environments:
 ${blocks.join("\n")}${dropped.length === 0 ? "" : `\n${dropped.map((remark) => `# ${remark}\n`).join("")}`}`;
 }
+
+/** Recipients in the lists of their kinds. */
+function byKind(recipients: readonly string[], indent: number): string {
+  const lists = { age: recipients.filter((one) => !isKeyArn(one)), kms: recipients.filter(isKeyArn) };
+  return Object.entries(lists)
+    .filter(([, texts]) => texts.length > 0)
+    .map(([kind, texts]) => `\n${" ".repeat(indent)}${kind}:${list(texts, indent + 2)}`)
+    .join("");
+}
+
+const isKeyArn = (recipient: string): boolean => parseKeyArn(recipient) !== null;
 
 /** The Environment resource that governs `namespaces`. */
 export function environmentManifest(policy: EnvironmentPolicy, namespaces: readonly string[]): string {

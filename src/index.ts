@@ -29,6 +29,7 @@ export type { Expectation, SealedInfo } from "./gate.ts";
 export { isEncryptedIdentityFile, openIdentityFile } from "./identity-file.ts";
 export {
   assertKeyArn,
+  assertRecipient,
   contextOf,
   type EncryptionContext,
   environmentContext,

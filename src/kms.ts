@@ -1,5 +1,6 @@
 // AWS KMS as the library sees it: which texts name a key, what context a file's entries carry, and the two calls that wrap
 // and unwrap a data key. How a call is made, and with whose credentials, is for whoever passes `Kms` in (aws-kms.ts).
+import { assertAgeRecipient } from "./age-keys.ts";
 import type { Place } from "./binding.ts";
 import { SealwardError } from "./errors.ts";
 
@@ -82,6 +83,12 @@ export function assertKeyArn(text: string): void {
     "recipient-invalid",
     "Not the ARN of a KMS key: expected arn:aws:kms:REGION:ACCOUNT:key/ID or arn:aws:kms:REGION:ACCOUNT:alias/NAME",
   );
+}
+
+/** A recipient as a person names one: an age recipient or the ARN of a KMS key. @throws recipient-invalid, recipient-unsupported */
+export function assertRecipient(text: string): void {
+  if (text.startsWith("arn:")) assertKeyArn(text);
+  else assertAgeRecipient(text);
 }
 
 /** True where both are the same key, or replicas of one multi-Region key, which have one material. */

@@ -1,7 +1,7 @@
 // seal init: seal.yaml, a fresh identity for each environment and one for recovery, and the .gitignore lines that keep
 // plaintext out. Identities go outside every Git work tree. Replaces nothing; when a step fails, it takes back the others.
 import { basename, dirname, join, resolve } from "node:path";
-import { assertAgeRecipient, parseAgeIdentities, parseConfig, SealwardError } from "../../src/index.ts";
+import { assertRecipient, parseAgeIdentities, parseConfig, SealwardError } from "../../src/index.ts";
 import { readText } from "../document.ts";
 import { keysFolder, repositoryLine } from "../identities.ts";
 import type { Io } from "../io.ts";
@@ -88,7 +88,7 @@ export function assertRecipients(given: readonly (readonly [flag: string, texts:
   for (const [flag, texts] of given) {
     for (const text of texts) {
       try {
-        assertAgeRecipient(text);
+        assertRecipient(text);
       } catch (problem) {
         if (!(problem instanceof SealwardError)) throw problem;
         throw new SealwardError(problem.code, `Cannot use ${flag}: ${problem.message}`);

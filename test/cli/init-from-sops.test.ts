@@ -29,7 +29,7 @@ describe("init --from-sops", () => {
       prod: { recipients: [a, c], paths: ["deploy/prod/**/*"] },
       staging: { recipients: [b, c], paths: ["deploy/staging/?*.yaml", "deploy/staging/?*.yml"] },
     });
-    expect(parseConfig(dir.read("seal.yaml"), "seal.yaml").recovery).toEqual([]);
+    expect(parseConfig(dir.read("seal.yaml"), "seal.yaml").recovery).toEqual({ age: [], kms: [] });
     expect(
       stderr,
     ).toBe(`wrote seal.yaml with prod, staging from .sops.yaml, and *.plain.yaml, *.agekey into .gitignore; commit both
@@ -57,7 +57,7 @@ From here on seal reads seal.yaml and not .sops.yaml, which stays for sops. File
     const { stderr } = await succeed(dir.run(["init", "--from-sops", ".sops.yaml", "--recovery", c]));
     expect(stderr).not.toContain("opens every environment");
     const config = parseConfig(dir.read("seal.yaml"), "seal.yaml");
-    expect(config.recovery).toEqual([c]);
+    expect(config.recovery).toEqual({ age: [c], kms: [] });
     expect(environmentsOf(dir)).toMatchObject({ prod: { recipients: [a, c] }, dev: { recipients: [c] } });
     expect(dir.read("seal.yaml").match(new RegExp(c, "g"))).toHaveLength(2);
   });
@@ -103,6 +103,21 @@ From here on seal reads seal.yaml and not .sops.yaml, which stays for sops. File
     expect(stderr).toContain(
       'creation rule 3 (line 11, path_regex "^split/") is not carried over: it takes keys of 2 of 2',
     );
+  });
+
+  test("KMS keys are taken over, and what of them stands elsewhere is said", async () => {
+    const key = "arn:aws:kms:eu-west-1:111122223333:alias/prod";
+    const role = "arn:aws:iam::111122223333:role/sops";
+    const dir = withRules(
+      `- path_regex: ^prod/\n  key_groups:\n  - kms: [{arn: "${key}", role: "${role}", context: {app: x}}]\n    age: [${a}]\n`,
+    );
+    await succeed(dir.run(["init", "--from-sops"]));
+    const text = dir.read("seal.yaml");
+    expect(parseConfig(text, "seal.yaml").environments.get("prod")).toMatchObject({
+      ageRecipients: [a],
+      kmsRecipients: [key],
+    });
+    expect(text).toMatch(/# .*kms arn:\S+ role arn:\S+ with an encryption context \(line 4\): who calls it stands in/);
   });
 
   test("an identity that stands among recipients comes back nowhere", async () => {

@@ -26,7 +26,7 @@ describe("init", () => {
       const file = join(keysOf(dir.home), `${name}.agekey`);
       expect((statSync(file).mode & 0o777).toString(8)).toBe("600");
       const [identity] = await parseAgeIdentities(readFileSync(file, "utf8"), file);
-      const listed = name === "recovery" ? config.recovery : config.environments.get(name)?.ageRecipients;
+      const listed = name === "recovery" ? config.recovery.age : config.environments.get(name)?.ageRecipients;
       expect(listed).toContain(identity?.recipient);
       expect(stderr).toContain(file);
     }
