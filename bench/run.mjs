@@ -6,6 +6,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { kmsRows, startKms } from "./kms.mjs";
 import { largeRows, readManifest, throughputRows } from "./large.mjs";
 import { measure, row, runner } from "./processes.mjs";
 
@@ -82,6 +83,26 @@ try {
     console.log(`\n${lines.join("\n")}`);
   } finally {
     rmSync(apart, { recursive: true, force: true });
+  }
+  const calling = mkdtempSync(join(tmpdir(), "sealward-bench-"));
+  const kms = await startKms(calling);
+  try {
+    const inCalling = runner({ cwd: calling, env: { ...env, ...kms.env }, maxBuffer: 1024 * 1024 * 1024 });
+    const lines = kmsRows({
+      folder: calling,
+      arn: kms.arn,
+      ours: (...args) => inCalling(process.execPath, [seal, ...args]),
+      theirs: hasSops ? (...args) => inCalling("sops", args) : null,
+      floor,
+      rounds: isShort ? 5 : 15,
+      isShort,
+    });
+    console.log(`\n| with AWS KMS | node | seal | sops | seal : node | seal : sops |\n|---|--:|--:|--:|--:|--:|`);
+    console.log(lines.join("\n"));
+  } finally {
+    const { operations, errors, maxInFlight } = await kms.stop();
+    console.log(`calls: ${JSON.stringify(operations)}, errors: ${JSON.stringify(errors)}, at most ${maxInFlight} in flight`);
+    rmSync(calling, { recursive: true, force: true });
   }
   console.log(`\n${(await throughputRows(await import("../dist/index.js"), readManifest())).join("\n")}`);
 } finally {
