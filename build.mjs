@@ -38,10 +38,29 @@ const program = (entry, outfile) => ({
   plugins: [lazyChunk, withoutChildren],
 });
 
-const awsSdk = `
-export { KMSClient, DecryptCommand, DescribeKeyCommand, EncryptCommand } from "@aws-sdk/client-kms";
-export { getDefaultRoleAssumer, GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
-`;
+/** What is used of both clients, which have most of their code in common. */
+const awsSdk = {
+  ...node,
+  stdin: {
+    contents: `
+      export { KMSClient, DecryptCommand, DescribeKeyCommand, EncryptCommand } from "@aws-sdk/client-kms";
+      export { getDefaultRoleAssumer, GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";`,
+    resolveDir: ".",
+  },
+  format: "cjs",
+  mainFields: ["module", "main"],
+  minify: true,
+  legalComments: "none",
+  // As for the program: `import()` needs a loader that a script with bytecode loses.
+  supported: { "dynamic-import": false },
+  write: false,
+};
+
+/** A bundle for the launcher: its first line is the name of its build. */
+function writeNamed(outfile, [{ text }]) {
+  if (/[^\0-\x7f]/.test(text)) throw new Error("the bundle is not ASCII, as its launcher expects");
+  writeFileSync(outfile, `//${createHash("sha256").update(text).digest("hex")}\n${text}`);
+}
 
 /** The CLI for its launcher: a function, and before it a line that no other build has. */
 async function buildMain() {
@@ -56,9 +75,8 @@ async function buildMain() {
     legalComments: "none",
     write: false,
   });
-  const [{ text }] = outputFiles;
-  if (/[^\0-\x7f]/.test(text)) throw new Error("the bundle is not ASCII, as its launcher expects");
-  writeFileSync("dist/seal-main.cjs", `//${createHash("sha256").update(text).digest("hex")}\n${text}`);
+  writeNamed("dist/seal-main.cjs", outputFiles);
+  writeNamed("dist/aws-sdk.cjs", (await build(awsSdk)).outputFiles);
   const { status, stderr } = spawnSync(process.execPath, ["code-cache.mjs"], { stdio: ["ignore", "ignore", "pipe"] });
   if (status !== 0) throw new Error(`the code cache could not be made: ${stderr}`);
 }
@@ -71,6 +89,7 @@ const outputs = [
   "re2js.cjs",
   "age-encryption.cjs",
   "aws-sdk.cjs",
+  "aws-sdk.bin",
   "index.js",
 ];
 for (const name of [...outputs, "demo.cjs"]) await rm(`dist/${name}`, { force: true });
@@ -79,15 +98,6 @@ await Promise.all([
   build({ ...node, entryPoints: ["re2js"], outfile: "dist/re2js.cjs", format: "cjs" }).then(buildMain),
   build(program("controller/main.ts", "dist/sealward-controller.cjs")),
   build({ ...node, entryPoints: ["age-encryption"], outfile: "dist/age-encryption.cjs", format: "cjs" }),
-  build({
-    ...node,
-    // What is used of both clients, which have most of their code in common.
-    stdin: { contents: awsSdk, resolveDir: "." },
-    outfile: "dist/aws-sdk.cjs",
-    format: "cjs",
-    mainFields: ["module", "main"],
-    minify: true,
-  }),
   build({ ...node, entryPoints: ["src/index.ts"], outfile: "dist/index.js", format: "esm", packages: "external" }),
   // The demo is not published; it is bundled because the oldest supported Node does not run TypeScript.
   existsSync("examples/demo.ts") ? build(program("examples/demo.ts", "dist/demo.cjs")) : undefined,

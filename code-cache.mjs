@@ -1,6 +1,7 @@
 // Runs in a process of its own at the end of a build: executes the common commands on made-up data and writes the bytecode
 // they needed beside the program, where cli/launcher.ts finds it. Functions they did not call are not in it.
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -10,17 +11,44 @@ const program = resolve("dist/seal-main.cjs");
 const source = readFileSync(program, "latin1");
 const script = new Script(source, { filename: program });
 const main = script.runInThisContext();
+// As the launcher makes a function of it.
+const sdk = resolve("dist/aws-sdk.cjs");
+const sdkSource = readFileSync(sdk, "latin1");
+const sdkStart = sdkSource.indexOf("\n") + 1;
+const sdkScript = new Script(
+  `${sdkSource.slice(0, sdkStart)}(function (require, module) {${sdkSource.slice(sdkStart)}})`,
+  { filename: sdk },
+);
 
 const folder = mkdtempSync(join(tmpdir(), "sealward-build-"));
 process.chdir(folder);
 for (const name of Object.keys(process.env)) if (name !== "PATH") delete process.env[name];
 Object.assign(process.env, { HOME: folder, XDG_CONFIG_HOME: folder });
 
+const sdkModule = { exports: {} };
+/** Loads the SDK from its script, once. */
+function load(file) {
+  if (file !== "./aws-sdk.cjs") return createRequire(program)(file);
+  if (Object.keys(sdkModule.exports).length === 0) sdkScript.runInThisContext()(createRequire(sdk), sdkModule);
+  return sdkModule.exports;
+}
+
+/** Wraps nothing and knows no caller: what answers like KMS, for the functions of the SDK that a call needs. */
+async function startEcho() {
+  const server = createServer(async (request, response) => {
+    const { KeyId, Plaintext, CiphertextBlob } = JSON.parse(Buffer.concat(await request.toArray()).toString());
+    response.setHeader("content-type", "application/x-amz-json-1.1");
+    response.end(JSON.stringify({ KeyId, CiphertextBlob: Plaintext, Plaintext: CiphertextBlob }));
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  return server;
+}
+
 /** The program as if it had been started with these arguments; the last it does is to say its exit code. */
 async function run(...argv) {
   process.argv = [process.execPath, program, ...argv];
   process.exitCode = undefined;
-  main(createRequire(program), dirname(program));
+  main(load, dirname(program));
   while (process.exitCode === undefined) await new Promise((resume) => setImmediate(resume));
   if (process.exitCode !== 0) throw new Error(`seal ${argv.join(" ")} ended with exit code ${process.exitCode}`);
 }
@@ -55,6 +83,9 @@ environments:
     recipients: { age: [${recipient}] }
     paths: ["**/prod/**"]
     namespaces: [payments]
+  vault:
+    recipients: { kms: ["arn:aws:kms:eu-west-1:111122223333:alias/made-up"] }
+    paths: ["**/vault/**"]
 `;
 
 try {
@@ -71,6 +102,23 @@ try {
     await run("encrypt", `prod/${name}.yaml`, "-o", `prod/${name}.sealed.yaml`);
     await run("decrypt", `prod/${name}.sealed.yaml`);
   }
+  const echo = await startEcho();
+  Object.assign(process.env, {
+    AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${echo.address().port}`,
+    AWS_ACCESS_KEY_ID: "made-up",
+    AWS_SECRET_ACCESS_KEY: "made-up",
+  });
+  mkdirSync("vault");
+  writeFileSync("vault/db.yaml", manifest.replace("namespace: payments", "namespace: vault"));
+  await run("encrypt", "vault/db.yaml", "-o", "vault/db.sealed.yaml");
+  await run("decrypt", "vault/db.sealed.yaml");
+  echo.close();
+  echo.closeAllConnections();
+  const sdkMade = `${sdkSource.slice(0, sdkStart - 1)} ${process.version} ${process.arch}\n`;
+  writeFileSync(
+    sdk.replace(/cjs$/, "bin"),
+    Buffer.concat([Buffer.from(sdkMade, "latin1"), sdkScript.createCachedData()]),
+  );
   const made = `${source.slice(0, source.indexOf("\n"))} ${process.version} ${process.arch}\n`;
   const bytes = Buffer.concat([Buffer.from(made, "latin1"), script.createCachedData()]);
   writeFileSync(join(dirname(program), "seal-main.bin"), bytes);

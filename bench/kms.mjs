@@ -80,7 +80,8 @@ export function kmsRows({ folder, arn, ours, theirs, floor, rounds, isShort }) {
     isShort ? 3 : 5,
   );
   const [all, twenty] = opening;
-  const bySops = twenty === null ? "" : ` sops, a process each: ${Math.round((twenty / some.length) * names.length)} ms`;
+  const bySops =
+    twenty === null ? "" : ` sops, a process each: ${Math.round((twenty / some.length) * names.length)} ms`;
   return [
     ...lines,
     "",

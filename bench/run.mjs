@@ -101,7 +101,9 @@ try {
     console.log(lines.join("\n"));
   } finally {
     const { operations, errors, maxInFlight } = await kms.stop();
-    console.log(`calls: ${JSON.stringify(operations)}, errors: ${JSON.stringify(errors)}, at most ${maxInFlight} in flight`);
+    console.log(
+      `calls: ${JSON.stringify(operations)}, errors: ${JSON.stringify(errors)}, at most ${maxInFlight} in flight`,
+    );
     rmSync(calling, { recursive: true, force: true });
   }
   console.log(`\n${(await throughputRows(await import("../dist/index.js"), readManifest())).join("\n")}`);

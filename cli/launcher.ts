@@ -5,10 +5,6 @@ import { join } from "node:path";
 import { Script } from "node:vm";
 import { version } from "./version.ts";
 
-/** Bytecode is code: it is read from the program's own folder, never from one that others may write to. */
-const program = join(__dirname, "seal-main.cjs");
-const bytecode = join(__dirname, "seal-main.bin");
-
 if (!printsVersion(process.argv.slice(2))) start();
 
 /** False where stdout does not take it just now: the program knows what to do then. */
@@ -21,21 +17,43 @@ function printsVersion([flag, ...others]: readonly string[]): boolean {
   }
 }
 
+type Main = (load: (file: string) => unknown, folder: string) => void;
+type Chunk = (load: NodeRequire, module: { exports: object }) => void;
+
 function start(): void {
-  // The build writes ASCII, which is read at once and kept in half the memory.
-  const source = readFileSync(program, "latin1");
-  const cachedData = bytecodeOf(source.slice(0, source.indexOf("\n")));
-  const script = new Script(source, { filename: program, ...(cachedData === null ? {} : { cachedData }) });
-  script.runInThisContext()(require, __dirname);
+  const path = join(__dirname, "seal-main");
+  const main = compiled(path, readFileSync(`${path}.cjs`, "latin1")) as Main;
+  // The SDK of AWS is as large as all of seal, and is loaded the same way.
+  main((file) => (file === "./aws-sdk.cjs" ? chunk(join(__dirname, "aws-sdk")) : require(file)), __dirname);
+}
+
+/** A module beside the program, which others load with `require`. Its first line is the name of its build. */
+function chunk(path: string): object {
+  const source = readFileSync(`${path}.cjs`, "latin1");
+  const start = source.indexOf("\n") + 1;
+  const text = `${source.slice(0, start)}(function (require, module) {${source.slice(start)}})`;
+  const module = { exports: {} };
+  (compiled(path, text) as Chunk)(require, module);
+  return module.exports;
+}
+
+/**
+ * The function that a text of ours is, with the bytecode beside the file. Bytecode is code: it is read from the program's own
+ * folder, never from one that others may write to. The build writes ASCII, which is read at once and kept in half the memory.
+ */
+function compiled(path: string, text: string): unknown {
+  const cachedData = bytecodeOf(`${path}.bin`, text.slice(0, text.indexOf("\n")));
+  const script = new Script(text, { filename: `${path}.cjs`, ...(cachedData === null ? {} : { cachedData }) });
+  return script.runInThisContext();
 }
 
 /**
  * Null without a file, and where it was made from another program or by another Node: V8 looks at the length of the source
  * and at its own version only, and what it rejects for these it compiles anew.
  */
-function bytecodeOf(build: string): Buffer | null {
+function bytecodeOf(file: string, build: string): Buffer | null {
   try {
-    const bytes = readFileSync(bytecode);
+    const bytes = readFileSync(file);
     const made = `${build} ${process.version} ${process.arch}\n`;
     return bytes.toString("latin1", 0, made.length) === made ? bytes.subarray(made.length) : null;
   } catch {

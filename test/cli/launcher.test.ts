@@ -11,7 +11,7 @@ import { version } from "../../cli/version.ts";
 let folder = "";
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "seal-launcher-"));
-  for (const name of ["seal.cjs", "seal-main.cjs", "seal-main.bin", "re2js.cjs"])
+  for (const name of ["seal.cjs", "seal-main.cjs", "seal-main.bin", "re2js.cjs", "aws-sdk.cjs", "aws-sdk.bin"])
     copyFileSync(join("dist", name), at(name));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
 });
@@ -20,7 +20,7 @@ const at = (name: string): string => join(folder, name);
 const seal = (...argv: readonly string[]): readonly [number | null, string, string] => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [at("seal.cjs"), ...argv], {
     cwd: folder,
-    env: { HOME: folder, PATH: process.env["PATH"] ?? "" },
+    env: { HOME: folder, PATH: process.env["PATH"] ?? "", AWS_EC2_METADATA_DISABLED: "true" },
     encoding: "utf8",
   });
   return [status, stdout, stderr];
@@ -74,6 +74,47 @@ describe("the bytecode", () => {
 
   test("that V8 rejects is compiled anew", () => {
     writeFileSync(at("seal-main.bin"), `${header()}\nnot bytecode`);
+    works();
+  });
+});
+
+describe("the SDK of AWS beside the program", () => {
+  const config = `version: 1\nenvironments: {prod: {recipients: {kms: "arn:aws:kms:eu-west-1:111122223333:alias/a"}}}\n`;
+  const secret =
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: b}\nstringData: {A: not-a-real-password}\n";
+  /** Nobody to call as, which only the SDK can say. */
+  const callsNobody = (): void => {
+    spawnSync("git", ["init", "-q", folder]);
+    writeFileSync(at("seal.yaml"), config);
+    writeFileSync(at("plain.yaml"), secret);
+    const [status, stdout, stderr] = seal("encrypt", "--env", "prod", "plain.yaml");
+    expect([status, stdout]).toEqual([5, ""]);
+    expect(stderr).toContain("no AWS credentials were found (CredentialsProviderError) (credentials-missing)");
+    expect(stderr).not.toMatch(/warning/i);
+  };
+  const named = (): string => readFileSync(at("aws-sdk.bin"), "latin1").split("\n")[0] ?? "";
+
+  test("has bytecode that is accepted", () => {
+    const text = readFileSync(at("aws-sdk.cjs"), "latin1");
+    const [build = "", ...rest] = text.split("\n");
+    expect(named()).toBe(`${build} ${process.version} ${process.arch}`);
+    const script = new Script(`${build}\n(function (require, module) {${rest.join("\n")}})`, {
+      filename: at("aws-sdk.cjs"),
+      cachedData: readFileSync(at("aws-sdk.bin")).subarray(named().length + 1),
+    });
+    expect(script.cachedDataRejected).toBe(false);
+    callsNobody();
+  });
+
+  test("works without, and with that of another build", () => {
+    writeFileSync(at("aws-sdk.bin"), `${named().replace(/^\/\/\w{8}/, "//00000000")}\nnot bytecode`);
+    callsNobody();
+    rmSync(at("aws-sdk.bin"));
+    callsNobody();
+  });
+
+  test("is not loaded where no key is named", () => {
+    rmSync(at("aws-sdk.cjs"));
     works();
   });
 });
