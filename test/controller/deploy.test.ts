@@ -77,7 +77,7 @@ describe("deploy/", () => {
   it("copies the program and what it loads into the image, and allows it no core dump", async () => {
     const text = await read("Containerfile");
     expect(text.match(/^COPY .*$/gm)).toEqual([
-      "COPY --chmod=0444 dist/sealward-controller.cjs dist/age-encryption.cjs /app/",
+      "COPY --chmod=0444 dist/sealward-controller.cjs dist/age-encryption.cjs dist/aws-sdk.cjs /app/",
     ]);
     expect(text).toContain("ulimit -c 0");
   });
