@@ -23,7 +23,19 @@ describe("the published package", () => {
     // The bundles were built before the suite; building them here would pull them away from under other tests.
     await run("npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", folder], { cwd: root });
     await run("tar", ["-xzf", join(folder, "sealward-0.1.0.tgz"), "--strip-components=1", "-C", installed]);
-    for (const name of ["yaml", "@noble", "@scure", "age-encryption", "picomatch", "re2js", "@types", "undici-types"]) {
+    for (const name of [
+      "yaml",
+      "@noble",
+      "@scure",
+      "age-encryption",
+      "picomatch",
+      "re2js",
+      "@aws-sdk",
+      "@smithy",
+      "tslib",
+      "@types",
+      "undici-types",
+    ]) {
       await symlink(join(root, "node_modules", name), join(modules, name));
     }
   });
@@ -40,6 +52,8 @@ describe("the published package", () => {
       "dist/seal.cjs",
       "dist/seal-main.cjs",
       "dist/seal-main.bin",
+      "dist/aws-sdk.cjs",
+      "dist/aws-sdk.bin",
       "dist/sealward-controller.cjs",
       "dist/index.js",
       "deploy/kustomization.yaml",
