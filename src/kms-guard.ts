@@ -64,23 +64,27 @@ export class KmsGuard {
 
   async #watched<T>(arn: string, call: () => Promise<T>): Promise<T> {
     const before = this.#health.get(arn);
-    if (before !== undefined) before.isProbing = before.failures >= this.#options.failures;
+    const isProbe = before !== undefined && before.failures >= this.#options.failures;
+    if (isProbe) before.isProbing = true;
     try {
       const answer = await call();
       this.#health.delete(arn);
       return answer;
     } catch (problem) {
-      if (problem instanceof SealwardError && problem.code === "key-unreachable") this.#failed(arn, problem.message);
+      if (problem instanceof SealwardError && problem.code === "key-unreachable")
+        this.#failed(arn, problem.message, isProbe);
       else this.#health.delete(arn);
       throw problem;
     }
   }
 
-  #failed(arn: string, said: string): void {
+  #failed(arn: string, said: string, isProbe: boolean): void {
     const now = this.#options.now();
     const before = this.#health.get(arn);
     const failures = (before?.failures ?? 0) + 1;
     const until = failures >= this.#options.failures ? now + this.#options.pauseMs : 0;
-    this.#health.set(arn, { failures, said, since: before?.since ?? now, until, isProbing: false });
+    // A call from before the pause says nothing of the probe that is out.
+    const isProbing = !isProbe && before?.isProbing === true;
+    this.#health.set(arn, { failures, said, since: before?.since ?? now, until, isProbing });
   }
 }
