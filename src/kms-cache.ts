@@ -13,9 +13,7 @@ export interface KmsCacheOptions {
   readonly after: (ms: number, callback: () => void) => () => void;
 }
 
-interface Kept {
-  readonly plaintext: Uint8Array;
-  readonly keyMaterialId: string | undefined;
+interface Kept extends Decrypted {
   readonly expires: number;
 }
 
@@ -25,6 +23,9 @@ export class KmsCache {
   /** Oldest first. */
   readonly #kept = new Map<string, Kept>();
   #cancel: (() => void) | null = null;
+  #cleared = 0;
+  /** The last time that was looked at. */
+  #latest = Number.NEGATIVE_INFINITY;
 
   constructor(options: KmsCacheOptions) {
     this.#options = options;
@@ -38,17 +39,21 @@ export class KmsCache {
         const name = nameOf(call, owner);
         this.#expire();
         const kept = this.#kept.get(name);
-        if (kept !== undefined)
-          return { plaintext: Uint8Array.from(kept.plaintext), keyMaterialId: kept.keyMaterialId };
+        if (kept !== undefined) return copyOf(kept);
+        const asked = this.#cleared;
         const opened = await kms.decrypt(call);
-        if (opened !== null) this.#keep(name, opened);
-        return opened;
+        // What was asked for before everything was wiped belongs to what is no more.
+        if (opened === null || asked !== this.#cleared) return opened;
+        const copy = copyOf(opened);
+        this.#keep(name, opened);
+        return copy;
       },
     };
   }
 
-  /** Wipes everything, as when an environment or its keys have changed. */
+  /** Wipes everything, as when an environment or its keys have changed. What is still being asked for is not kept either. */
   clear(): void {
+    this.#cleared++;
     for (const name of [...this.#kept.keys()]) this.#wipe(name);
     this.#cancel?.();
     this.#cancel = null;
@@ -58,22 +63,25 @@ export class KmsCache {
     return this.#kept.size;
   }
 
+  /** Takes the very bytes that KMS gave, and wipes them in the end. */
   #keep(name: string, { plaintext, keyMaterialId }: Decrypted): void {
     const { maxEntries, maxAgeMs, now } = this.#options;
     this.#wipe(name);
-    while (this.#kept.size >= maxEntries) {
-      const [oldest] = this.#kept.keys();
-      if (oldest === undefined) return;
+    this.#kept.set(name, { plaintext, keyMaterialId, expires: now() + maxAgeMs });
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= maxEntries) break;
       this.#wipe(oldest);
     }
-    this.#kept.set(name, { plaintext: Uint8Array.from(plaintext), keyMaterialId, expires: now() + maxAgeMs });
     this.#schedule();
   }
 
   #expire(): void {
     const now = this.#options.now();
+    // A clock that was set back tells nobody's age any more.
+    const isSetBack = now < this.#latest;
+    this.#latest = now;
     for (const [name, { expires }] of this.#kept) {
-      if (expires > now) return;
+      if (expires > now && !isSetBack) return;
       this.#wipe(name);
     }
   }
@@ -93,6 +101,10 @@ export class KmsCache {
       this.#schedule();
     });
   }
+}
+
+function copyOf({ plaintext, keyMaterialId }: Decrypted): Decrypted {
+  return { plaintext: Uint8Array.from(plaintext), keyMaterialId };
 }
 
 /** Everything that decides what KMS would answer, and to whom. */
