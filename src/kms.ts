@@ -66,7 +66,7 @@ export interface KeyArn {
 
 // Every part is narrow: the Region becomes part of a host name, and an ARN comes from files that anybody may have written.
 const arnPattern =
-  /^arn:(aws(?:-[a-z]{1,10}){0,3}):kms:([a-z]{2,3}(?:-[a-z]{1,12}){1,3}-\d{1,2}):(\d{12}):(?:key\/([A-Za-z0-9-]{1,64})|(alias\/[A-Za-z0-9/_-]{1,250}))$/;
+  /^arn:(aws(?:-[a-z]{1,10}){0,3}):kms:((?:[a-z]{2,3}|eusc)(?:-[a-z]{1,12}){1,3}-\d{1,2}):(\d{12}):(?:key\/([A-Za-z0-9-]{1,64})|(alias\/[A-Za-z0-9/_-]{1,250}))$/;
 
 /** Null where the text is no ARN of a KMS key or alias. */
 export function parseKeyArn(text: string): KeyArn | null {
