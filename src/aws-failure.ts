@@ -29,6 +29,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   ServiceUnavailable: [unreachable, "AWS is not available"],
   ServiceUnavailableException: [unreachable, "AWS is not available"],
   TimeoutError: [unreachable, "no answer came in time"],
+  ETIMEDOUT: [unreachable, "no answer came in time"],
   AccessDeniedException: [refused, "the caller has no permission for it"],
   AccessDenied: [refused, "the caller has no permission for it"],
   NotFoundException: [refused, "there is no such key or alias"],
@@ -59,7 +60,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
 };
 
 const unreachableSystems =
-  /^(?:E(?:CONN\w+|PIPE|TIMEDOUT|AI_AGAIN|HOST\w+|NET\w+|PROTO)|ENOTFOUND|CERT_|ERR_(?:TLS|SSL|SOCKET))/;
+  /^(?:E(?:CONN\w+|PIPE|AI_AGAIN|HOST\w+|NET\w+|PROTO)|ENOTFOUND|CERT_|ERR_(?:TLS|SSL|SOCKET))/;
 
 /** What the SDK or the network threw, in our words. A refusal of our own stays as it is. */
 export function awsFailure(problem: unknown, { action, arn }: Asked): SealwardError {
@@ -87,9 +88,9 @@ function meaningOf(problem: unknown, name: string, said: string): Meaning {
       refused,
       /pending deletion/i.test(said) ? "the key is pending deletion" : "the key is in no state to be used",
     ];
-  const { code, $metadata } = problem as { readonly code?: unknown; readonly $metadata?: { httpStatusCode?: number } };
+  if (isBrokenConnection(problem)) return [unreachable, "there is no connection"];
+  const { $metadata } = (problem ?? {}) as { readonly $metadata?: { httpStatusCode?: number } };
   const status = $metadata?.httpStatusCode ?? 0;
-  if (typeof code === "string" && unreachableSystems.test(code)) return [unreachable, "there is no connection"];
   if (status === 429 || status >= 500) return [unreachable, "AWS is not available"];
   if (status >= 400) return [refused, "AWS does not take the request"];
   // Neither an answer nor a known failure of the network: the chain of credentials is all that is left.
@@ -101,6 +102,13 @@ function described(problem: unknown): { readonly name: string; readonly said: st
   const { name, code, message } = (problem ?? {}) as Readonly<Record<string, unknown>>;
   const word = [code, name].find((one) => typeof one === "string" && /^[A-Z][A-Za-z0-9_]{2,60}$/.test(one));
   const said = typeof message === "string" ? message : "";
-  const isNamed = typeof name === "string" && Object.hasOwn(meanings, name);
+  // The SDK calls a connection that was reset a timeout, too.
+  const isReset = name === "TimeoutError" && isBrokenConnection(problem);
+  const isNamed = typeof name === "string" && Object.hasOwn(meanings, name) && !isReset;
   return { name: isNamed ? name : typeof word === "string" && word !== "Error" ? word : "unnamed", said };
+}
+
+function isBrokenConnection(problem: unknown): boolean {
+  const { code } = (problem ?? {}) as { readonly code?: unknown };
+  return typeof code === "string" && unreachableSystems.test(code);
 }
