@@ -28,6 +28,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   InternalFailure: [unreachable, "AWS failed inside"],
   ServiceUnavailable: [unreachable, "AWS is not available"],
   ServiceUnavailableException: [unreachable, "AWS is not available"],
+  IDPCommunicationErrorException: [unreachable, "AWS does not reach the provider of the web identity"],
   TimeoutError: [unreachable, "no answer came in time"],
   ETIMEDOUT: [unreachable, "no answer came in time"],
   AccessDeniedException: [refused, "the caller has no permission for it"],
@@ -37,6 +38,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   DisabledException: [refused, "the key is disabled"],
   IncorrectKeyException: [refused, "another key wrapped the data key"],
   InvalidKeyUsageException: [refused, "the key is not one that encrypts symmetrically"],
+  EndpointError: [refused, "the configuration leads to no endpoint"],
   OptInRequired: [refused, "the account has no access to AWS KMS"],
   CredentialsProviderError: [nobody, "no AWS credentials were found"],
   TokenProviderError: [nobody, "the AWS sign-in is not valid any more"],
@@ -46,7 +48,9 @@ const meanings: Readonly<Record<string, Meaning>> = {
   UnrecognizedClientException: [nobody, "AWS does not know these credentials"],
   InvalidClientTokenId: [nobody, "AWS does not know these credentials"],
   InvalidIdentityToken: [nobody, "AWS does not accept the web identity token"],
+  InvalidIdentityTokenException: [nobody, "AWS does not accept the web identity token"],
   IDPRejectedClaim: [nobody, "AWS does not accept the web identity token"],
+  IDPRejectedClaimException: [nobody, "AWS does not accept the web identity token"],
   InvalidSignatureException: [
     nobody,
     "AWS does not accept the signature: the secret key is wrong, or this machine's clock",
@@ -57,7 +61,12 @@ const meanings: Readonly<Record<string, Meaning>> = {
   ],
   IncompleteSignature: [nobody, "AWS does not accept the signature: the secret key is wrong, or this machine's clock"],
   MissingAuthenticationTokenException: [nobody, "no AWS credentials were found"],
+  // The SDK opens no other files.
+  ENOENT: [nobody, "a file that should hold AWS credentials cannot be read"],
+  EACCES: [nobody, "a file that should hold AWS credentials cannot be read"],
 };
+
+const notThatRole: Meaning = [nobody, "AWS does not let this identity take the role that its configuration names"];
 
 const unreachableSystems =
   /^(?:E(?:CONN\w+|PIPE|AI_AGAIN|HOST\w+|NET\w+|PROTO)|ENOTFOUND|CERT_|ERR_(?:TLS|SSL|SOCKET))/;
@@ -66,7 +75,9 @@ const unreachableSystems =
 export function awsFailure(problem: unknown, { action, arn }: Asked): SealwardError {
   if (problem instanceof SealwardError) return problem;
   const { name, said } = described(problem);
-  const [code, says] = meaningOf(problem, name, said);
+  // KMS says AccessDeniedException: this comes from STS, which was asked whom to call as.
+  const isOfSts = name === "AccessDenied" && !action.startsWith("sts:");
+  const [code, says] = isOfSts ? notThatRole : meaningOf(problem, name, said);
   return new SealwardError(code, `AWS did not do ${action} for ${arn}: ${says} (${name})`);
 }
 

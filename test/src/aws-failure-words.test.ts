@@ -51,12 +51,46 @@ describe("awsFailure()", () => {
       "credentials-missing",
       "CredentialsProviderError",
     ],
+    [
+      "a token that is not taken",
+      { name: "InvalidIdentityTokenException" },
+      "credentials-missing",
+      "InvalidIdentityTokenException",
+    ],
+    [
+      "a claim that is not taken",
+      { name: "IDPRejectedClaimException" },
+      "credentials-missing",
+      "IDPRejectedClaimException",
+    ],
+    [
+      "a provider that AWS does not reach",
+      { name: "IDPCommunicationErrorException", $metadata: { httpStatusCode: 400 } },
+      "key-unreachable",
+      "IDPCommunicationErrorException",
+    ],
+    ["a role that STS refuses on the way to a call", { name: "AccessDenied" }, "credentials-missing", "AccessDenied"],
+    [
+      "a file that is not there",
+      { name: "Error", code: "ENOENT", path: secret, message: secret },
+      "credentials-missing",
+      "ENOENT",
+    ],
+    ["an endpoint that there cannot be", { name: "EndpointError", message: secret }, "key-refused", "EndpointError"],
   ])("%s", (_, problem, code, name) => {
     const error = awsFailure(problem, asked);
     expect(error.code).toBe(code);
     expect(error.message).toMatch(/^AWS did not do kms:Decrypt for arn: /);
     expect(error.message.endsWith(`(${name})`), error.message).toBe(true);
     expect(inspect(error)).not.toContain(secret);
+  });
+
+  it("a role that was asked for by its name, and is refused, is a refusal", () => {
+    const { code, message } = awsFailure({ name: "AccessDenied" }, { action: "sts:AssumeRole", arn: "role" });
+    expect([code, message]).toEqual([
+      "key-refused",
+      "AWS did not do sts:AssumeRole for role: the caller has no permission for it (AccessDenied)",
+    ]);
   });
 
   it("knows the two answers that are none", () => {

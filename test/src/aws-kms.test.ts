@@ -83,6 +83,35 @@ describe("wrapping and unwrapping", () => {
     expect(await kms.decrypt({ arn, ciphertext, context: other })).toBeNull();
   });
 
+  it.each([
+    [
+      "names of the prototype",
+      [
+        ["constructor", "a"],
+        ["toString", "b"],
+      ],
+    ],
+    [
+      "__proto__",
+      [
+        ["__proto__", "a"],
+        ["x", "b"],
+      ],
+    ],
+    [
+      "letters of any kind",
+      [
+        ["é", "\u{1f511}"],
+        ["a b", "a\nb"],
+      ],
+    ],
+  ] as const)("sends a context with %s as it is", async (_, pairs) => {
+    const { arn } = key();
+    const odd: Record<string, string> = Object.fromEntries(pairs);
+    await aws().as().encrypt({ arn, plaintext, context: odd });
+    expect(Object.entries(server.calls[0]?.encryptionContext ?? {}).sort()).toEqual(Object.entries(odd).sort());
+  });
+
   it("works by an alias, whatever key it stands for", async () => {
     const { aliasArn = "" } = key({ alias: "prod" });
     const kms = aws().as();
