@@ -135,34 +135,35 @@ export async function unwrapFile(metadata: SopsMetadata, options: UnwrapOptions)
   if (groups.filter(({ age, kms }) => age.length + kms.length > 0).length < threshold)
     throw noUsableEntry(metadata, options.file);
   const parts: Uint8Array[] = [];
-  const openedBy: string[] = [];
-  const keyMaterialIds = new Map<string, string>();
-  const failures: SealwardError[] = [];
-  let matched = false;
-  for (const group of groups) {
-    if (parts.length === threshold) break;
-    const found = await unwrapGroup(group, options);
-    matched ||= found.matched;
-    failures.push(...found.failures);
-    if (found.part === null) continue;
-    parts.push(found.part);
-    openedBy.push(found.openedBy);
-    if (found.keyMaterialId !== undefined) keyMaterialIds.set(found.openedBy, found.keyMaterialId);
-  }
-  if (parts.length < threshold) {
+  try {
+    const openedBy: string[] = [];
+    const keyMaterialIds = new Map<string, string>();
+    const failures: SealwardError[] = [];
+    let matched = false;
+    for (const group of groups) {
+      if (parts.length === threshold) break;
+      const found = await unwrapGroup(group, options);
+      matched ||= found.matched;
+      failures.push(...found.failures);
+      if (found.part === null) continue;
+      parts.push(found.part);
+      openedBy.push(found.openedBy);
+      if (found.keyMaterialId !== undefined) keyMaterialIds.set(found.openedBy, found.keyMaterialId);
+    }
+    if (parts.length < threshold) {
+      const [first] = failures;
+      const problem = failures.find(({ code }) => code === "key-unreachable") ?? first;
+      if (problem !== undefined) throw placed(problem, options.file);
+      if (matched && parts.length === 0) throw notAuthentic(options.file);
+      throw noIdentity(options.identities, { ...metadata, file: options.file, opened: parts.length });
+    }
+    const [only] = parts;
+    const raw = groups.length === 1 && only !== undefined ? only : (await import("./shamir.ts")).joinShares(parts);
+    if (raw?.length !== dataKeyLength) throw notAuthentic(options.file);
+    return { key: takeKey(raw), openedBy, keyMaterialIds };
+  } finally {
     for (const part of parts) part.fill(0);
-    const [first] = failures;
-    const problem = failures.find(({ code }) => code === "key-unreachable") ?? first;
-    if (problem !== undefined) throw placed(problem, options.file);
-    if (matched && parts.length === 0) throw notAuthentic(options.file);
-    throw noIdentity(options.identities, { ...metadata, file: options.file, opened: parts.length });
   }
-  const [only] = parts;
-  const raw = groups.length === 1 && only !== undefined ? only : (await import("./shamir.ts")).joinShares(parts);
-  if (raw?.length !== dataKeyLength) throw notAuthentic(options.file);
-  const key = takeKey(raw);
-  for (const part of parts) part.fill(0);
-  return { key, openedBy, keyMaterialIds };
 }
 
 interface FoundPart {
@@ -286,7 +287,7 @@ export function noIdentity(
   const wanted = [...new Set(ids.map(printableId))].join(", ");
   const whose = name === undefined ? "" : ` of ${name}`;
   const count = identities.filter((identity) => identity instanceof AgeIdentity).length;
-  if (count === 0)
+  if (count === 0 && opened === 0)
     return new SealwardError(
       "identity-missing",
       `No age identity was found; the file opens with an identity${whose} for ${wanted}`,
@@ -294,7 +295,7 @@ export function noIdentity(
     );
   const message =
     opened > 0
-      ? `The ${count} age identities found open ${opened} of the ${threshold} key groups that the file needs; its recipients are ${wanted}`
+      ? `The identities found open ${opened} of the ${threshold} key groups that the file needs; its recipients are ${wanted}`
       : `None of the ${count} age identities found opens the file; it opens with an identity${whose} for ${wanted}`;
   return new SealwardError("identity-unmatched", message, { file });
 }
