@@ -268,7 +268,7 @@ export async function wrapForOthers(
       known(one) ??
       (typeof one === "string"
         ? fresh.age.find(({ recipient }) => recipient === one)
-        : fresh.kms.find(({ arn }) => arn === one.arn)),
+        : fresh.kms.find(({ arn, context }) => arn === one.arn && isSameContext(context, one.context))),
   );
   const isAge = (entry: (typeof entries)[number]): entry is AgeEntry => entry !== undefined && "recipient" in entry;
   const isKms = (entry: (typeof entries)[number]): entry is KmsEntry => entry !== undefined && "arn" in entry;

@@ -229,6 +229,15 @@ describe.each(storeNames)("a %s file with KMS entries", (store) => {
     expect(await openedBy(text, one)).toContain("x");
   });
 
+  it("gets an entry for each context of one key", async () => {
+    const sealed = await seal(group(second));
+    const contexts = [{ a: "1" }, { a: "2" }, {}];
+    const recipients = group(...contexts.map((context) => ({ ...third, context })), second);
+    const text = await rewrapSops(sealed, recipients, options());
+    expect(kmsOf(text, store).map(({ context }) => context)).toEqual([...contexts, {}]);
+    expect(new Set(kmsOf(text, store).map(({ enc }) => enc)).size).toBe(4);
+  });
+
   it("keeps role, profile, context and order under a new data key", async () => {
     const sealed = await seal();
     const text = await rekeySops(sealed, options());
