@@ -299,19 +299,37 @@ describe("a multi-Region key", () => {
 });
 
 describe("many files at once", () => {
+  /** Calls for some data keys again and again, each with a context of its own; how often each came back as another one. */
   const many = async (count: number, options: Partial<AwsKmsOptions>) => {
     const { arn } = key();
     const kms = aws(options).as();
-    const ciphertext = await kms.encrypt({ arn, plaintext, context });
+    const files = await Promise.all(
+      Array.from({ length: 16 }, async (_, index) => {
+        const file = { arn, plaintext: Buffer.alloc(32, index + 1), context: { file: String(index) } };
+        return { ...file, ciphertext: await kms.encrypt(file) };
+      }),
+    );
     server.forgetCalls();
-    return () => Promise.all(Array.from({ length: count }, () => kms.decrypt({ arn, ciphertext, context })));
+    return async () => {
+      const opened = await Promise.all(
+        Array.from({ length: count }, async (_, index) => {
+          const { plaintext: expected, ...call } = files[index % files.length] ?? {
+            plaintext,
+            ciphertext: plaintext,
+            arn,
+            context,
+          };
+          return expected.equals((await kms.decrypt(call))?.plaintext ?? Buffer.alloc(0));
+        }),
+      );
+      return opened.filter((isRight) => !isRight).length;
+    };
   };
 
   it("a thousand, answered at once or late: a call for each, and never more than 16 at a time", async () => {
     const decrypt = await many(1000, {});
     server.faults.use(({ total }) => (total % 20 === 0 ? { delayMs: total % 6 } : undefined));
-    const opened = await decrypt();
-    expect(opened.every((one) => one !== null && plaintext.equals(one.plaintext))).toBe(true);
+    expect(await decrypt()).toBe(0);
     const { operations, maxInFlight } = server.statistics();
     expect(operations).toEqual({ Decrypt: 1000 });
     expect(maxInFlight).toBeGreaterThan(1);
@@ -321,8 +339,7 @@ describe("many files at once", () => {
   it("a tenth throttled, each as often as it happens: none is lost in a sweep", async () => {
     const decrypt = await many(200, { load: "sweep" });
     server.faults.use(({ total }) => (total % 10 === 0 ? "throttle" : undefined));
-    const opened = await decrypt();
-    expect(opened.filter((one) => one !== null)).toHaveLength(200);
+    expect(await decrypt()).toBe(0);
     const { calls: all, errors, maxInFlight } = server.statistics();
     expect(errors).toEqual({ ThrottlingException: all - 200 });
     expect(maxInFlight).toBeLessThanOrEqual(16);
