@@ -200,6 +200,7 @@ export function asSessionName(text: string): string {
 
 /** A key that answers for another one would be a server that is not AWS. An alias is answered for by whatever it points to. */
 function assertAnswer(keyId: string | undefined, asked: Asked): void {
+  if (keyId === undefined) throw noAnswer(asked);
   if (parseKeyArn(asked.arn)?.key.startsWith("alias/") === true || keyId === asked.arn) return;
   throw new SealwardError("key-refused", `AWS did not do ${asked.action} for ${asked.arn}: another key answered`);
 }

@@ -56,8 +56,13 @@ export async function bindSealed(
   // Labels of entries are not authenticated: an identity of another environment opens nothing here, whatever it is called.
   const elsewhere = elsewhereOnly(options);
   const own = identities.filter(({ recipient }) => !includesRecipient(elsewhere, recipient));
-  // Every entry was looked at above: none sends what it says of another place.
-  const opened = await openFile(loadYaml(document, { file }), { identities: own, namedOnly: true });
+  // Every entry was looked at above: none says that it is of another place.
+  const ownContextOf = ({ context }: { readonly context: EncryptionContext }) => context;
+  const opened = await openFile(loadYaml(document, { file }), {
+    identities: own,
+    namedOnly: true,
+    contextOf: ownContextOf,
+  });
   const binding = ownBinding(opened.file, opened.key, { mustAgree: false });
   const { metadata, key } = opened;
   if (binding !== null && binding.environment !== environment.name) {

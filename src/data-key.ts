@@ -198,11 +198,15 @@ async function unwrapByAge({ age }: KeyGroup, { identities, namedOnly = false }:
   return { matched, part: null, openedBy: "", failures: [] };
 }
 
+/** Whoever wrote the file chose whom it asks: it does not choose how often. */
+const maxKmsCalls = 64;
+
 /** Only a key that the entry names is asked, itself or another replica of it: each question is a call that is logged. */
 async function unwrapByKms({ kms }: KeyGroup, { identities, contextOf }: UnwrapOptions): Promise<FoundPart> {
   const held = identities.filter((identity) => identity instanceof KmsIdentity);
   const failures: SealwardError[] = [];
   let matched = false;
+  let calls = 0;
   for (const entry of kms) {
     const named = held
       .filter(({ recipient }) => isSameKey(recipient, entry.arn))
@@ -210,7 +214,7 @@ async function unwrapByKms({ kms }: KeyGroup, { identities, contextOf }: UnwrapO
     for (const identity of named) {
       matched = true;
       const blob = fromBase64(entry.enc);
-      if (blob === null) continue;
+      if (blob === null || ++calls > maxKmsCalls) continue;
       try {
         const opened = await identity.decrypt(blob, contextOf?.(entry) ?? entry.context);
         if (opened === null) continue;

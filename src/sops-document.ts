@@ -5,6 +5,7 @@ import { type Identity, type Recipients, type UnwrapOptions, unwrapFile } from "
 import { SealwardError } from "./errors.ts";
 import type { Kms } from "./kms.ts";
 import { openConfirmed } from "./own-binding.ts";
+import { assertOwnContexts } from "./own-context.ts";
 import { compileSelection, defaultRule, type SelectionRule } from "./selection.ts";
 import { type Path, rekeyFile, resealFile, rewrapFile, setInFile, unsetInFile } from "./sops-change.ts";
 import { clearBytes, clearFile, metadataOf, type OpenedFile } from "./sops-file.ts";
@@ -234,7 +235,9 @@ async function valuesOf(
 /** The recipients whose identities among these open the file, one a key group. @throws as openSops */
 export async function openersOf(source: SopsSource, identities: readonly Identity[]): Promise<readonly string[]> {
   const file = load(source);
-  return (await unwrapFile(metadataOf(file), { identities, file: source.file })).openedBy;
+  const metadata = metadataOf(file);
+  assertOwnContexts(file, metadata);
+  return (await unwrapFile(metadata, { identities, file: source.file })).openedBy;
 }
 
 /** The ARNs of the KMS keys that the file names, each once; some may be none. @throws not-sealed, sops-metadata-invalid */

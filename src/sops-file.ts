@@ -4,6 +4,7 @@ import type { KeyObject } from "node:crypto";
 import { bufferOf, decodeUtf8 } from "./bytes.ts";
 import { type Identity, type UnwrapOptions, type Unwrapped, unwrapFile } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
+import { assertOwnContexts } from "./own-context.ts";
 import { compileSelection, type Selection } from "./selection.ts";
 import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
 import {
@@ -70,11 +71,15 @@ export function metadataOf(file: StoreFile): SopsMetadata {
   return readSopsMetadata(file.metadata, (message) => new SealwardError("sops-metadata-invalid", message, place));
 }
 
-/** @throws not-sealed, sops-metadata-invalid, too-large, sops-unsupported, pattern-invalid, identity-missing, identity-unmatched, not-authentic, and what KMS throws */
+/**
+ * @throws not-sealed, sops-metadata-invalid, too-large, sops-unsupported, pattern-invalid, identity-missing, identity-unmatched, not-authentic, what
+ * KMS throws; context-mismatch and unbound where the file's own contexts would be sent and contradict it
+ */
 export async function openFile(file: StoreFile, options: OpenFileOptions): Promise<OpenedFile> {
   const metadata = metadataOf(file);
   assertCountable(file);
   const selection = await compileSelection(metadata.rule, file.file);
+  if (options.contextOf === undefined) assertOwnContexts(file, metadata);
   const { key, ...unwrapped } = await unwrapFile(metadata, { ...options, file: file.file });
   options.confirm?.(file, key);
   return { ...openWith(file, metadata, { key, selection, ignoreMac: options.ignoreMac }), ...unwrapped };
