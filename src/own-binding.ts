@@ -3,22 +3,22 @@
 import type { KeyObject } from "node:crypto";
 import { type Binding, bindingDifference, bindingOf } from "./binding.ts";
 import { openBinding } from "./gate.ts";
-import { bindingAnnotation, environmentAnnotation, readManifestShape } from "./manifest.ts";
+import { environmentAnnotation, readManifestShape } from "./manifest.ts";
+import { boundManifest } from "./own-context.ts";
 import { type OpenedFile, type OpenFileOptions, openFile } from "./sops-file.ts";
 import type { StoreFile } from "./store.ts";
-import { isMap } from "./yaml-source.ts";
-import { YamlFile } from "./yaml-store.ts";
 
-/** Null for a file that is not bound. @throws not-authentic, and binding-mismatch where it must agree and does not */
+/**
+ * Null for a file that is not bound. @throws not-authentic, binding-mismatch where it must agree and does not, and
+ * several-documents or shape-invalid where something else than one manifest has a binding
+ */
 export function ownBinding(
   file: StoreFile,
   key: KeyObject,
   { mustAgree }: { readonly mustAgree: boolean },
 ): Binding | null {
-  const [source, second] = file instanceof YamlFile ? file.sources : [];
-  const annotations: unknown = source?.root.getIn(["metadata", "annotations"]);
-  if (source === undefined || second !== undefined || !isMap(annotations) || !annotations.has(bindingAnnotation))
-    return null;
+  const source = boundManifest(file);
+  if (source === null) return null;
   const manifest = readManifestShape(source);
   const binding = openBinding(manifest, key);
   if (!mustAgree) return binding;
@@ -34,6 +34,8 @@ export async function openConfirmed(
   file: StoreFile,
   options: OpenFileOptions,
 ): Promise<{ readonly opened: OpenedFile; readonly bound: boolean }> {
+  // Known without a key, so none is used for what will be refused.
+  boundManifest(file);
   let bound = false;
   const opened = await openFile(file, {
     ...options,

@@ -3,6 +3,7 @@
 import { type Identity, noIdentity } from "./data-key.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
 import { SealwardError } from "./errors.ts";
+import { holdsSecret, type ReadValue, valuesIn } from "./holds-secret.ts";
 import { environmentContext } from "./kms.ts";
 import {
   assertContexts,
@@ -12,11 +13,9 @@ import {
   type Notice,
   recipientsOf,
 } from "./recipients.ts";
-import type { Selection } from "./selection.ts";
 import { type OpenSopsOptions, outputOf, type SopsSource, sealSops } from "./sops-document.ts";
 import { metadataOf, openFile } from "./sops-file.ts";
 import type { SealedFile } from "./sops-seal.ts";
-import { entriesOf } from "./sops-tree.ts";
 import type { StoreFile } from "./store.ts";
 import { storeNamed } from "./stores.ts";
 
@@ -29,7 +28,7 @@ export function checkPlain(
 }
 
 function keyless(file: StoreFile, environment: EnvironmentPolicy): readonly Notice[] {
-  assertNoSecret(valuesOf(file.documents), file);
+  assertNoSecret(valuesIn(file.documents), file);
   const metadata = metadataOf(file);
   const place = file.metadataOffset < 0 ? { file: file.file } : file.placeOf(file.metadataOffset);
   const refuse = (code: Notice["code"], message: string) => new SealwardError(code, message, place);
@@ -83,34 +82,16 @@ export async function sealPlain(
   options: Omit<Parameters<typeof sealSops>[1], "recipients">,
 ): Promise<SealedFile> {
   const file = storeNamed(source.store).load(source.bytes, { file: source.file });
-  assertNoSecret(valuesOf(file.documents), file);
+  assertNoSecret(valuesIn(file.documents), file);
   return sealSops(source, {
     ...options,
     recipients: { groups: [recipientsOf(environment, environmentContext(environment.name))] },
   });
 }
 
-interface Value {
-  readonly path: readonly string[];
-  readonly bytes: Uint8Array;
-}
-
-function valuesOf(documents: StoreFile["documents"]): Value[] {
-  const { leaves } = entriesOf(documents, nothing, { isEncrypted: false });
-  return leaves.map(({ path, item }) => ({ path, bytes: item.bytes }));
-}
-
-const nothing: Selection = { asks: "key", matches: () => false, encryptsMatches: true };
-
 /** Under a seal.yaml a Secret opens by its binding only: none passes for a file of another kind. @throws unbound */
-function assertNoSecret(values: readonly Value[], file: StoreFile): void {
-  const isSecret = values.some(
-    ({ path, bytes }) =>
-      path.at(-1) === "kind" &&
-      (path.length === 1 || path[0] === "items") &&
-      Buffer.from(bytes).toString("latin1") === "Secret",
-  );
-  if (isSecret)
+function assertNoSecret(values: readonly ReadValue[], file: StoreFile): void {
+  if (holdsSecret(values))
     throw new SealwardError(
       "unbound",
       "The file holds a Secret that is not sealed as one: under a seal.yaml a Secret is a file of its own, with a binding",

@@ -4,7 +4,7 @@ import type { KeyObject } from "node:crypto";
 import { bufferOf, decodeUtf8 } from "./bytes.ts";
 import { type Identity, type UnwrapOptions, type Unwrapped, unwrapFile } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
-import { assertOwnContexts } from "./own-context.ts";
+import { assertNoHiddenSecret, assertOwnContexts } from "./own-context.ts";
 import { compileSelection, type Selection } from "./selection.ts";
 import { readSopsMetadata, type SopsMetadata } from "./sops-metadata.ts";
 import {
@@ -72,8 +72,9 @@ export function metadataOf(file: StoreFile): SopsMetadata {
 }
 
 /**
- * @throws not-sealed, sops-metadata-invalid, too-large, sops-unsupported, pattern-invalid, identity-missing, identity-unmatched, not-authentic, what
- * KMS throws; context-mismatch and unbound where the file's own contexts would be sent and contradict it
+ * @throws not-sealed, sops-metadata-invalid, too-large, sops-unsupported, pattern-invalid, identity-missing,
+ *   identity-unmatched, not-authentic, what KMS throws; context-mismatch and unbound where the file's own contexts would be
+ *   sent and contradict it
  */
 export async function openFile(file: StoreFile, options: OpenFileOptions): Promise<OpenedFile> {
   const metadata = metadataOf(file);
@@ -82,7 +83,14 @@ export async function openFile(file: StoreFile, options: OpenFileOptions): Promi
   if (options.contextOf === undefined) assertOwnContexts(file, metadata);
   const { key, ...unwrapped } = await unwrapFile(metadata, { ...options, file: file.file });
   options.confirm?.(file, key);
-  return { ...openWith(file, metadata, { key, selection, ignoreMac: options.ignoreMac }), ...unwrapped };
+  const opened = openWith(file, metadata, { key, selection, ignoreMac: options.ignoreMac });
+  if (options.contextOf === undefined)
+    assertNoHiddenSecret(
+      file,
+      metadata,
+      opened.leaves.map(({ entry, bytes }) => ({ path: entry.path, bytes })),
+    );
+  return { ...opened, ...unwrapped };
 }
 
 /** As {@link openFile}, with the data key in hand. @throws not-authentic */

@@ -36,7 +36,7 @@ export interface Given {
   /** Answers to questions whose answer is not shown, in order, null for ^C; without it there is no terminal for them. */
   readonly secrets?: readonly (string | null)[];
   /** Where AWS is and as whom it is called. Default: nowhere and nobody. */
-  readonly aws?: Pick<AwsKmsOptions, "endpoint" | "stsEndpoint" | "credentials">;
+  readonly aws?: Pick<AwsKmsOptions, "endpoint" | "stsEndpoint" | "credentials" | "timeoutMs">;
 }
 
 export interface GitDir {
@@ -88,7 +88,17 @@ export function gitdir(files: Readonly<Record<string, string>> = {}): GitDir {
 }
 
 /** No test reaches the real AWS, whatever the machine is signed in to. */
-const nobody = { endpoint: "http://127.0.0.1:9", credentials: { accessKeyId: "AKIATEST", secretAccessKey: "none" } };
+const nobody = {
+  endpoint: "http://127.0.0.1:9",
+  stsEndpoint: "http://127.0.0.1:9",
+  credentials: { accessKeyId: "AKIATEST", secretAccessKey: "none" },
+};
+
+/** What the command itself says of where AWS is counts more than what the test does, as it would without a test. */
+const stated = ({ endpoint, stsEndpoint }: Pick<AwsKmsOptions, "endpoint" | "stsEndpoint">) => ({
+  ...(endpoint === undefined ? {} : { endpoint }),
+  ...(stsEndpoint === undefined ? {} : { stsEndpoint }),
+});
 
 /** The Io of one command; what it writes is added to `out`. */
 export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr: string }): Io {
@@ -112,7 +122,8 @@ export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr:
     tempFolder: dir.runtime,
     platform: "linux",
     now: () => now,
-    aws: (options) => new AwsKms({ ...options, ...nobody, ...given.aws, now: () => performance.now() }),
+    aws: (options) =>
+      new AwsKms({ ...options, ...nobody, ...given.aws, ...stated(options), now: () => performance.now() }),
     run: runChild,
     ask: async () => answers.shift() ?? "n",
     askSecret: async (question) => {

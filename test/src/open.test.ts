@@ -206,7 +206,8 @@ describe("decryptSops() where no environment governs", () => {
       () => file.replace(/ {4}age:\n[\s\S]*?(?= {4}encrypted_regex)/, "    pgp:\n        - fp: AB\n"),
       "sops-unsupported",
     ],
-    ["a document added behind it", () => `${file}---\n${file}`, "not-authentic"],
+    ["a document added behind it", () => `${file}---\n${file}`, "several-documents"],
+    ["an empty document added behind it, which the MAC does not see", () => `${file}---\n{}\n`, "several-documents"],
     ["a pattern that is none", () => file.replace(/encrypted_regex: .*/, "encrypted_regex: (?=x)"), "pattern-invalid"],
     ["an anchor", () => mutate(file, "{app: pay}", "{app: &a pay}"), "shape-invalid"],
   ])("refuses %s", async (_, text, code) => {
