@@ -151,12 +151,10 @@ describe("without a seal.yaml", () => {
     expect(stdout).toBe(`PASSWORD=${canary}\n`);
   });
 
-  test.each([
-    ["--kms", "arn:aws:kms:eu-west-1:1:key/a"],
-    ["--pgp", "85D77543B3D624B63CEA9E6DBC17301B491B3F21"],
-  ])("%s is refused until there is such a key here", async (flag, value) => {
+  test("--pgp is refused, for there is no such key here", async () => {
     const dir = sopsRepository();
-    expectRefused(await dir.run(["encrypt", flag, value, "a.yaml"]), "recipient-unsupported");
+    const value = "85D77543B3D624B63CEA9E6DBC17301B491B3F21";
+    expectRefused(await dir.run(["encrypt", "--pgp", value, "a.yaml"]), "recipient-unsupported");
   });
 
   test("explain says which line decided, for a plain file and for a sealed one", async () => {
