@@ -14,6 +14,7 @@ import {
 import { decodeText } from "./document.ts";
 import { configFolder } from "./identity-sources.ts";
 import type { Io } from "./io.ts";
+import { hinting } from "./report.ts";
 
 /** `sweep` where many files are about to be opened or sealed: more patience. */
 export type Load = NonNullable<AwsKmsOptions["load"]>;
@@ -47,7 +48,10 @@ export function userConfig(io: Io): Promise<UserConfig> {
     const named = io.env["SEAL_CONFIG"] ?? "";
     const file = named === "" ? join(configFolder(io), "sealward", "config.yaml") : resolve(io.cwd, named);
     try {
-      return parseUserConfig(decodeText(await io.fs.read(file), file), file);
+      const text = decodeText(await io.fs.read(file), file);
+      return await hinting({ "config-invalid": "correct your own configuration at the place named" }, () =>
+        parseUserConfig(text, file),
+      );
     } catch (problem) {
       if (named === "" && problem instanceof SealwardError && problem.code === "file-missing") return noUserConfig;
       throw problem;
