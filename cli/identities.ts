@@ -32,11 +32,12 @@ export async function withIdentities<T>(
     readonly identity?: readonly string[];
     readonly environment?: EnvironmentPolicy;
     readonly settings?: Settings;
-    /** KMS keys that a file names which no seal.yaml governs. */
+    /** KMS keys that a file names which no seal.yaml governs, and whether age opens it as well. */
     readonly kmsKeys?: readonly string[];
+    readonly hasAge?: boolean;
     readonly load?: Load;
-    /** The name of the file, where it is opened in order to be changed. */
-    readonly changes?: string;
+    /** The file, where it is opened in order to be changed. */
+    readonly changes?: { readonly file: string; readonly isSecret: boolean };
   },
   open: (identities: readonly Identity[]) => Promise<T>,
 ): Promise<T> {
@@ -52,7 +53,8 @@ export async function withIdentities<T>(
   // Where age identities open the file as well, those that lie here come before a call.
   await keyring.read({ late: keys.length > 0 && isMixed(options) });
   try {
-    const isMendable = environment?.ageRecipients.length === 0 ? wantsIdentity : wantsOtherIdentity;
+    const hasAge = environment === undefined ? options.hasAge : environment.ageRecipients.length > 0;
+    const isMendable = hasAge === false ? wantsIdentity : wantsOtherIdentity;
     return await openWith(keyring, (identities) => open([...identities, ...keys]), isMendable);
   } catch (problem) {
     if (!wantsIdentity(problem)) throw forWriters(problem, options);
@@ -82,11 +84,15 @@ function forWriters(problem: unknown, { changes, environment }: Named): unknown 
     problem.code === "key-refused" &&
     /kms:Decrypt .*no permission/.test(problem.message);
   if (!isRefused || changes === undefined) return problem;
-  const flag = environment === undefined ? "" : ` --env ${environment.name}`;
+  const { file, isSecret } = changes;
+  const flags = [...(environment === undefined ? [] : [`--env ${environment.name}`]), ...(isSecret ? [] : ["--force"])];
+  const command = ["seal encrypt", isSecret ? "MANIFEST" : "PLAIN_FILE", ...flags, "-o", shellQuote(file)].join(" ");
   const message = `Cannot change the file without opening it: ${problem.message}`;
   const hint = [
-    `whoever may encrypt but not decrypt replaces the whole file: \`seal encrypt MANIFEST${flag} -o ${shellQuote(changes)}\``,
-    `or ask for kms:Decrypt: \`seal kms policy --env ${environment?.name ?? "NAME"}\` prints the statement`,
+    `whoever may encrypt but not decrypt replaces the whole file: \`${command}\``,
+    environment === undefined
+      ? "or ask whoever owns the key for kms:Decrypt"
+      : `or ask for kms:Decrypt: \`seal kms policy --env ${environment.name}\` prints the statement`,
   ];
   return new HintedError(problem.code, message, { hint, file: problem.file });
 }
@@ -102,9 +108,9 @@ async function kmsIdentities(io: Io, { environment, kmsKeys = [], load }: Named)
 }
 
 /** Whether age identities of its own belong to the environment; the recovery recipient's is kept elsewhere. */
-function isMixed({ environment, settings }: Named): boolean {
+function isMixed({ environment, settings, hasAge = true }: Named): boolean {
   const recovery = settings?.config.recovery.age ?? [];
-  return environment?.ageRecipients.some((recipient) => !includesRecipient(recovery, recipient)) ?? true;
+  return environment?.ageRecipients.some((recipient) => !includesRecipient(recovery, recipient)) ?? hasAge;
 }
 
 /** Calls `open` until it has what it needs, or nothing more is to be had. @throws what the last call threw */

@@ -56,8 +56,9 @@ async function changeOnce(io: Io, file: string, options: OtherOptions, { change,
   const input = await readChangeableInput(io, file);
   const source = sourceOf(input, options);
   const governed = await governing(io, source, { ...options, path: input.path });
-  const keys = governed === null ? { kmsKeys: kmsKeysIn(source) } : {};
-  const text = await withIdentities(io, { ...options, ...governed, ...keys, changes: file }, (identities) =>
+  const changes = { file, isSecret: false };
+  const keys = governed === null ? kmsKeysIn(source) : {};
+  const text = await withIdentities(io, { ...options, ...governed, ...keys, changes }, (identities) =>
     change(source, {
       identities: governed === null ? identities : ownIdentities(identities, governed.environment),
       namedOnly: governed !== null,

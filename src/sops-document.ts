@@ -241,10 +241,11 @@ export async function openersOf(source: SopsSource, identities: readonly Identit
 }
 
 /** The ARNs of the KMS keys that the file names, each once; some may be none. @throws not-sealed, sops-metadata-invalid */
-export function kmsKeysIn(source: SopsSource): readonly string[] {
+export function kmsKeysIn(source: SopsSource): { readonly kmsKeys: readonly string[]; readonly hasAge: boolean } {
   // Most files name none, and need not be read for it.
-  if (!bufferOf(source.bytes).includes("arn:aws")) return [];
-  return [...new Set(metadataOf(load(source)).kms.map(({ arn }) => arn))];
+  if (!bufferOf(source.bytes).includes("arn:aws")) return { kmsKeys: [], hasAge: true };
+  const { kms, age } = metadataOf(load(source));
+  return { kmsKeys: [...new Set(kms.map(({ arn }) => arn))], hasAge: age.length > 0 };
 }
 
 /** True where the bytes are a file of this store with a `sops` block. Never throws. */

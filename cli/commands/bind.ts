@@ -34,7 +34,12 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
     },
   );
   const kms = await kmsOf(io, found.environment);
-  const { text, info, changes } = await withIdentities(io, { ...options, ...found, changes: file }, (identities) =>
+  const changes = { file, isSecret: true };
+  const {
+    text,
+    info,
+    changes: differences,
+  } = await withIdentities(io, { ...options, ...found, changes }, (identities) =>
     bindSealed(
       document.content,
       {
@@ -58,7 +63,7 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
     io,
     `bound ${[info.namespace, info.name].filter(Boolean).join("/")} to ${info.environment} (${info.scope}): ${options.out ?? file}`,
   );
-  for (const change of changes) await printDone(io, `  ${change}`);
+  for (const change of differences) await printDone(io, `  ${change}`);
 }
 
 /** Who opens the files of other environments. */

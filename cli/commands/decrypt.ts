@@ -120,7 +120,7 @@ async function openUngoverned(io: Io, input: Input, options: DecryptOptions, for
   const carried = source.store === "yaml" && isManifest(input.bytes) ? documentIn(input).content : null;
   const bytes = carried === null ? input.bytes : Buffer.from(carried);
   const carriedSource = { ...source, bytes };
-  const opened = await withIdentities(io, { ...options, kmsKeys: kmsKeysIn(carriedSource) }, (identities) =>
+  const opened = await withIdentities(io, { ...options, ...kmsKeysIn(carriedSource) }, (identities) =>
     openSops(carriedSource, { ...form, identities, ignoreMac: options.ignoreMac }),
   );
   const binding = opened.bound ? "its binding agrees with its own fields" : "it has no binding";

@@ -32,7 +32,7 @@ export async function edit(io: Io, file: string, options: EditOptions): Promise<
   if (await isOther(io, input, options)) return editOther(io, input, options);
   const document = { ...documentIn(input), path: input.path };
   const found = await requireExpectation(io, document, options);
-  await withIdentities(io, { ...options, ...found, changes: file }, async (identities) => {
+  await withIdentities(io, { ...options, ...found, changes: { file, isSecret: true } }, async (identities) => {
     const opened = await openSealed(document.content, found.expectation, identities, document.name);
     for (const notice of opened.notices) await printNote(io, `${notice.message} (${notice.code})`);
 
@@ -54,8 +54,9 @@ export async function edit(io: Io, file: string, options: EditOptions): Promise<
 async function editOther(io: Io, input: Input & { readonly path: string }, options: EditOptions): Promise<void> {
   const source = sourceOf(input, options);
   const governed = await governing(io, source, { ...options, path: input.path });
-  const keys = governed === null ? { kmsKeys: kmsKeysIn(source) } : {};
-  await withIdentities(io, { ...options, ...governed, ...keys, changes: input.name }, async (found) => {
+  const changes = { file: input.name, isSecret: false };
+  const keys = governed === null ? kmsKeysIn(source) : {};
+  await withIdentities(io, { ...options, ...governed, ...keys, changes }, async (found) => {
     const identities = governed === null ? found : ownIdentities(found, governed.environment);
     const how = { identities, namedOnly: governed !== null, ...sending(governed), now: io.now() };
     const opened = governed === null ? await openSops(source, how) : await openPlain(source, governed.environment, how);

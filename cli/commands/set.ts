@@ -55,7 +55,7 @@ export async function set(io: Io, file: string, key: string, options: SetOptions
   const found = await requireExpectation(io, await readChangeable(io, file), sources);
   assertNoMapNamed(file, key, keysOf(found.manifest));
   const value = await readValue(io, options);
-  await withIdentities(io, { ...options, ...found, changes: file }, async (identities) => {
+  await withIdentities(io, { ...options, ...found, changes: { file, isSecret: true } }, async (identities) => {
     const setOnce = async (): Promise<void> => {
       const document = await readChangeable(io, file);
       const { expectation, manifest } = await requireExpectation(io, document, sources);
