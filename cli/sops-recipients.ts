@@ -53,6 +53,12 @@ const keySources = [
   ["hckms", "--hckms", "SOPS_HUAWEICLOUD_KMS_IDS"],
 ] as const;
 
+/** Flags that say something about the keys of --kms, and nothing without it. */
+const ofKeys = [
+  ["encryptionContext", "--encryption-context"],
+  ["awsProfile", "--aws-profile"],
+] as const;
+
 const ruleFlags = [
   ["unencryptedSuffix", "unencrypted_suffix"],
   ["encryptedSuffix", "encrypted_suffix"],
@@ -80,7 +86,13 @@ function namedKeys(io: Io, flags: SopsFlags): readonly Named[] {
 /** @throws usage where something beside seal.yaml names recipients */
 export function assertNoOtherRecipients(io: Io, flags: SopsFlags): void {
   const [given] = namedKeys(io, flags);
-  if (given === undefined) return;
+  const [, flag] = ofKeys.find(([key]) => flags[key] !== undefined) ?? [];
+  if (given === undefined && flag === undefined) return;
+  if (given === undefined)
+    throw new UsageError(
+      `Cannot seal with ${flag}: under a seal.yaml what the entries of its keys say follows from the environment`,
+      `leave ${flag} out`,
+    );
   const advice = given.source.startsWith("--")
     ? `leave ${given.source} out; who belongs to the environment stands in seal.yaml`
     : `take it out of the environment for this command: \`env -u ${given.source} seal …\``;
@@ -122,6 +134,7 @@ export async function findSealing(io: Io, input: Input, flags: SopsFlags): Promi
     found === null || found.config.rules === null ? null : await findRule(io, found, name ?? resolve(io.cwd, "-"));
   if (rule !== null) await printUnused(io, rule);
   const named = namedKeys(io, flags);
+  assertKeysFor(flags, named);
   const recipients = named.length > 0 ? recipientsNamed(named, flags) : rule === null ? null : recipientsOf(rule);
   if (recipients === null) return null;
   return {
@@ -129,6 +142,16 @@ export async function findSealing(io: Io, input: Input, flags: SopsFlags): Promi
     rule: combined(ruleFromFlags(flags), rule),
     onlyEncrypted: flags.macOnlyEncrypted ?? rule?.macOnlyEncrypted ?? false,
   };
+}
+
+/** A context that goes into no entry would be missed only when a policy asks for it. @throws usage */
+function assertKeysFor(flags: SopsFlags, named: readonly Named[]): void {
+  const [flag] = ofKeys.filter(([key]) => (flags[key] ?? "") !== "");
+  if (flag === undefined || named.some(({ kind }) => kind === "kms")) return;
+  throw new UsageError(
+    `Cannot use ${flag[1]}: it is for the keys of --kms or SOPS_KMS_ARN, and neither is given`,
+    "name the keys as well; for those of .sops.yaml, write context and aws_profile into a key group there",
+  );
 }
 
 /** As sops: a flag takes the place of the same field of the rule, and stands in conflict with another. */
