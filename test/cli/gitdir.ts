@@ -36,7 +36,7 @@ export interface Given {
   /** Answers to questions whose answer is not shown, in order, null for ^C; without it there is no terminal for them. */
   readonly secrets?: readonly (string | null)[];
   /** Where AWS is and as whom it is called. Default: nowhere and nobody. */
-  readonly aws?: Pick<AwsKmsOptions, "endpoint" | "stsEndpoint" | "credentials" | "timeoutMs">;
+  readonly aws?: Pick<AwsKmsOptions, "endpoint" | "stsEndpoint" | "credentials" | "timeoutMs" | "load">;
 }
 
 export interface GitDir {

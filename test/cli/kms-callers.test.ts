@@ -5,7 +5,7 @@ import { Encrypter } from "age-encryption";
 import { describe, expect, test } from "vitest";
 import { generateAgeIdentity } from "../../src/index.ts";
 import { canary, editor, type Given, gitdir, manifest, succeed } from "./gitdir.ts";
-import { expectRefused, kmsWorld, operations, sealedFile, writer } from "./kms-world.ts";
+import { admin, awsOf, expectRefused, kmsWorld, operations, sealedFile, writer } from "./kms-world.ts";
 
 const prod = "deploy/prod/db.sealed.yaml";
 const refused = { code: "key-refused", exit: 5 } as const;
@@ -179,5 +179,59 @@ describe("KMS refused", () => {
     expect(outcome.stderr).not.toContain("Passphrase");
     expect(existsSync(ran)).toBe(false);
     expect(operations(world)).toEqual(["Decrypt", "Decrypt"]);
+  });
+});
+
+/** Replaces text of the sealed file that is there, so that an attack which no longer applies fails its test. */
+function rewrite({ dir }: Awaited<ReturnType<typeof kmsWorld>>, from: string | RegExp, to: string): void {
+  const next = dir.read(prod).replace(from, to);
+  expect(next).not.toBe(dir.read(prod));
+  dir.write(prod, next);
+}
+
+describe("what a file says of keys and callers", () => {
+  test("a key of nobody's here is foreign, before it is asked", async () => {
+    const world = await kmsWorld();
+    await sealedFile(world, manifest());
+    const foreign = world.server.createKey({ region: "us-west-2" }).arn;
+    rewrite(world, world.keys.prod, foreign);
+    for (const argv of [["decrypt"], ["set"], ["edit"]])
+      await expectRefused(
+        world,
+        () => world.run([...argv, prod, ...(argv[0] === "set" ? ["A"] : [])], { stdin: "x" }),
+        {
+          code: "recipient-foreign",
+          exit: 1,
+        },
+      );
+    expect(world.server.calls).toEqual([]);
+  });
+
+  test("text that is no ARN of a key is foreign as well, and where nothing governs no host of its own", async () => {
+    const world = await kmsWorld();
+    await sealedFile(world, manifest());
+    rewrite(world, world.keys.prod, "arn:aws:kms:evil.example/:111122223333:key/x");
+    await expectRefused(world, () => world.run(["decrypt", prod]), { code: "recipient-foreign", exit: 1 });
+    const elsewhere = gitdir({ "db.yaml": world.dir.read(prod) });
+    const outcome = await elsewhere.run(["decrypt", "db.yaml"], awsOf(world.server));
+    expect(outcome.stderr).toContain("(recipient-invalid)");
+    expect(outcome.code).toBe(5);
+    expect(world.server.calls).toEqual([]);
+  });
+
+  test.each([
+    ["a role", "role: arn:aws:iam::111122223333:role/taken\n"],
+    ["an endpoint", 'endpoint: "http://127.0.0.1:1/"\n'],
+  ])("%s in an entry changes nothing about who asks and where", async (_, line) => {
+    const world = await kmsWorld({ roles: [{ arn: "arn:aws:iam::111122223333:role/taken", trusts: [admin] }] });
+    await sealedFile(world, manifest());
+    rewrite(world, /^( +)aws_profile: ""\n/m, `$1aws_profile: nobody-has-this\n$1${line}`);
+    const elsewhere = gitdir({ "db.yaml": world.dir.read(prod) });
+    await succeed(elsewhere.run(["decrypt", "db.yaml"], awsOf(world.server)));
+    await succeed(world.run(["decrypt", prod]));
+    await succeed(world.run(["set", prod, "PASSWORD"], { stdin: "x" }));
+    await succeed(world.run(["bind", prod]));
+    expect(world.server.calls.length).toBeGreaterThan(3);
+    for (const { principal, service } of world.server.calls) expect([principal, service]).toEqual([admin, "kms"]);
   });
 });

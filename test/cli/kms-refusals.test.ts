@@ -6,16 +6,7 @@ import { documentDigest } from "../../src/bytes.ts";
 import { KmsIdentity, setInSops } from "../../src/index.ts";
 import { awsAt } from "../support/kms-environments.ts";
 import { canary, type GitDir, gitdir, manifest, succeed } from "./gitdir.ts";
-import {
-  admin,
-  awsOf,
-  contextsOf,
-  expectRefused,
-  type KmsWorld,
-  kmsWorld,
-  operations,
-  sealedFile,
-} from "./kms-world.ts";
+import { awsOf, contextsOf, expectRefused, type KmsWorld, kmsWorld, operations, sealedFile } from "./kms-world.ts";
 
 const prod = "deploy/prod/db.sealed.yaml";
 const strict = { "sealward-environment": "prod", "sealward-namespace": "payments", "sealward-name": "db" };
@@ -281,52 +272,5 @@ describe("a bound file where no seal.yaml governs", () => {
         exit: 3,
       });
     expect(world.server.calls).toEqual([]);
-  });
-});
-
-describe("what a file says of keys and callers", () => {
-  test("a key of nobody's here is foreign, before it is asked", async () => {
-    const world = await kmsWorld();
-    await sealedFile(world, manifest());
-    const foreign = world.server.createKey({ region: "us-west-2" }).arn;
-    rewrite(world.dir, prod, world.keys.prod, foreign);
-    for (const argv of [["decrypt"], ["set"], ["edit"]])
-      await expectRefused(
-        world,
-        () => world.run([...argv, prod, ...(argv[0] === "set" ? ["A"] : [])], { stdin: "x" }),
-        {
-          code: "recipient-foreign",
-          exit: 1,
-        },
-      );
-    expect(world.server.calls).toEqual([]);
-  });
-
-  test("text that is no ARN of a key is foreign as well, and where nothing governs no host of its own", async () => {
-    const world = await kmsWorld();
-    await sealedFile(world, manifest());
-    rewrite(world.dir, prod, world.keys.prod, "arn:aws:kms:evil.example/:111122223333:key/x");
-    await expectRefused(world, () => world.run(["decrypt", prod]), { code: "recipient-foreign", exit: 1 });
-    const elsewhere = gitdir({ "db.yaml": world.dir.read(prod) });
-    const outcome = await elsewhere.run(["decrypt", "db.yaml"], awsOf(world.server));
-    expect(outcome.stderr).toContain("(recipient-invalid)");
-    expect(outcome.code).toBe(5);
-    expect(world.server.calls).toEqual([]);
-  });
-
-  test.each([
-    ["a role", "role: arn:aws:iam::111122223333:role/taken\n"],
-    ["an endpoint", 'endpoint: "http://127.0.0.1:1/"\n'],
-  ])("%s in an entry changes nothing about who asks and where", async (_, line) => {
-    const world = await kmsWorld({ roles: [{ arn: "arn:aws:iam::111122223333:role/taken", trusts: [admin] }] });
-    await sealedFile(world, manifest());
-    rewrite(world.dir, prod, /^( +)aws_profile: ""\n/m, `$1aws_profile: nobody-has-this\n$1${line}`);
-    const elsewhere = gitdir({ "db.yaml": world.dir.read(prod) });
-    await succeed(elsewhere.run(["decrypt", "db.yaml"], awsOf(world.server)));
-    await succeed(world.run(["decrypt", prod]));
-    await succeed(world.run(["set", prod, "PASSWORD"], { stdin: "x" }));
-    await succeed(world.run(["bind", prod]));
-    expect(world.server.calls.length).toBeGreaterThan(3);
-    for (const { principal, service } of world.server.calls) expect([principal, service]).toEqual([admin, "kms"]);
   });
 });
