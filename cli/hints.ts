@@ -109,7 +109,9 @@ export const answers: Record<ErrorCode, Answer> = {
       ? `take the file back from Git; if its namespace or name was changed on purpose: \`seal bind --move ${file}\``
       : /for the environment/.test(message)
         ? "a file of another environment belongs there; seal the original manifest again"
-        : `if you know where it came from, bind it: \`seal bind ${file}\``,
+        : /is no Secret/.test(message)
+          ? `if you know where it came from, open it with the sops program and seal what it gives: \`sops decrypt -i ${file}\`, then \`seal encrypt -i ${file}\``
+          : `if you know where it came from, bind it: \`seal bind ${file}\``,
   ),
   "credentials-missing": say("keys", (_, { message }) => credentialsAdvice(message)),
   "key-refused": say("keys", (_, { message }) => refusedKeyAdvice(message)),

@@ -3,9 +3,9 @@
 import { bindingPath } from "./binding.ts";
 import { SealwardError } from "./errors.ts";
 import { holdsSecret, type ReadValue, valuesIn } from "./holds-secret.ts";
-import { contextOf, type EncryptionContext, environmentContext, isOurContext } from "./kms.ts";
+import { contextOf, type EncryptionContext, isOurContext } from "./kms.ts";
 import { environmentAnnotation, readManifestShape, scopeAnnotation, scopes } from "./manifest.ts";
-import { assertContexts } from "./recipients.ts";
+import { assertContexts, assertEnvironmentContext, type RefuseAs } from "./recipients.ts";
 import type { KmsEntry, SopsMetadata } from "./sops-metadata.ts";
 import type { StoreFile, Value } from "./store.ts";
 import type { YamlSource } from "./yaml-source.ts";
@@ -41,9 +41,10 @@ export function assertOwnContexts(file: StoreFile, metadata: SopsMetadata): void
   if (own === undefined) return;
   const source = boundManifest(file);
   if (source === null && holdsSecret(valuesIn(file.documents))) throw unbound(file);
-  const expected = source === null ? environmentContext(own.context["sealward-environment"] ?? "") : ownContext(source);
   const place = file.placeOf(file.metadataOffset);
-  assertContexts(metadata, expected, (code, message) => new SealwardError(code, message, place));
+  const refuse: RefuseAs = (code, message) => new SealwardError(code, message, place);
+  if (source === null) assertEnvironmentContext(metadata, own.context["sealward-environment"] ?? "", refuse);
+  else assertContexts(metadata, ownContext(source), refuse);
 }
 
 /** Where everything is encrypted, it shows only when it is open that the file is a Secret. @throws unbound */

@@ -6,7 +6,7 @@ import { SealwardError } from "./errors.ts";
 import { holdsSecret, type ReadValue, valuesIn } from "./holds-secret.ts";
 import { environmentContext } from "./kms.ts";
 import {
-  assertContexts,
+  assertEnvironmentContext,
   assertRecipients,
   checkRecipients,
   isListed,
@@ -34,7 +34,7 @@ function keyless(file: StoreFile, environment: EnvironmentPolicy): readonly Noti
   const refuse = (code: Notice["code"], message: string) => new SealwardError(code, message, place);
   assertRecipients(metadata, refuse);
   const notices = checkRecipients(metadata, environment, refuse);
-  assertContexts(metadata, environmentContext(environment.name), refuse);
+  assertEnvironmentContext(metadata, environment.name, refuse);
   return notices;
 }
 

@@ -5,7 +5,7 @@ import { includesRecipient, isSameRecipient } from "./age-keys.ts";
 import { printableId, type Recipient } from "./data-key.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
 import { type ErrorCode, quoteName, type SealwardError } from "./errors.ts";
-import { type EncryptionContext, isSameContext } from "./kms.ts";
+import { type EncryptionContext, environmentContext, isSameContext } from "./kms.ts";
 import { type RecipientEntry, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
 
 /** Something that does not stop an opening but that someone should know. */
@@ -102,6 +102,13 @@ export function assertContexts({ kms }: SopsMetadata, expected: EncryptionContex
   throw refuse(
     "context-mismatch",
     `The entry of ${printableId(other.arn)} has ${described(other.context)}, this place has ${described(expected)}`,
+  );
+}
+
+/** The same for a file that is no Secret, of which nothing but its environment is known. */
+export function assertEnvironmentContext(metadata: SopsMetadata, environment: string, refuse: RefuseAs): void {
+  assertContexts(metadata, environmentContext(environment), (code, message) =>
+    refuse(code, `${message}; as the file is no Secret, no binding mends that`),
   );
 }
 
