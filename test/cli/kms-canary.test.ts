@@ -17,16 +17,7 @@ const role = `arn:aws:iam::${account}:role/sealer`;
 const everything = [{ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: "*", Resource: "*" }] }];
 const webIdentityToken = "eyJ-canary-web-identity-token";
 
-const faults: readonly Fault[] = [
-  "throttle",
-  "denied",
-  "expired",
-  "reset",
-  "hang",
-  "internal",
-  "unavailable",
-  { delayMs: 20, fault: "denied" },
-];
+const faults: readonly Fault[] = ["throttle", "denied", "expired", "reset", "hang", "internal"];
 
 interface Setup {
   readonly world: KmsWorld;
@@ -99,11 +90,9 @@ async function dataKeyOf({ server, dir }: KmsWorld, file: string): Promise<Buffe
 
 const commands: readonly (readonly string[])[] = [
   ["encrypt", "--env", "prod"],
-  ["encrypt", "--env", "prod", "--wrap"],
   ["encrypt", "-i", "deploy/prod/new.yaml"],
   ["decrypt", prod],
   ["decrypt", values],
-  ["decrypt", "-i", prod, values],
   ["set", prod, "PASSWORD"],
   ["set", values, "password"],
   ["edit", prod],
@@ -166,7 +155,7 @@ test("whatever fails, with a role or without, no command and no error shows what
       });
       await Promise.all([
         expectSilence(setup, { aws }),
-        expectSilence(setup, { aws, env: { SEAL_CONFIG } }, [...commands.slice(0, 1), ...commands.slice(3, 4)]),
+        expectSilence(setup, { aws, env: { SEAL_CONFIG } }, [...commands.slice(0, 1), ...commands.slice(2, 3)]),
         expectSilentErrors(setup),
       ]);
       for (const operation of ["AssumeRole", "Decrypt", "Encrypt"]) expect(asked, String(fault)).toContain(operation);

@@ -1,5 +1,5 @@
 // Runs the released tools in a home of their own, so that no key or configuration of the machine takes part.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,24 @@ export interface Peers {
   readBytes(path: string): Buffer;
   /** Runs a tool that must succeed, in the home, and gives its output. */
   run(tool: Tool, args: readonly string[], options?: { readonly editor?: string }): string;
+  /**
+   * The same, without stopping what else this process does, such as serving what the tool calls. Gives how it ended, be it
+   * well or not.
+   */
+  start(tool: Tool, args: readonly string[], options: StartOptions): Promise<Ended>;
   remove(): void;
+}
+
+export interface StartOptions {
+  readonly cwd?: string;
+  /** Besides the home's own. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Ended {
+  readonly status: number | null;
+  readonly stdout: Buffer;
+  readonly stderr: string;
 }
 
 /** A home whose only age identities are the given ones. */
@@ -48,6 +65,25 @@ export function peers(secretKeys: readonly string[]): Peers {
       });
       if (status !== 0) throw new Error(`${tool} ${args[0]} ended with ${status}: ${stderr}`);
       return stdout;
+    },
+    start: (tool, args, { cwd = home, env: more = {} }) => {
+      const path = findTool(tool);
+      if (path === null) throw new Error(`${tool} is not here`);
+      const child = spawn(path, args, {
+        cwd,
+        env: { ...env, ...more },
+        timeout: 30_000,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
+      child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+      child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+      return new Promise((resolve, reject) => {
+        child.once("error", reject);
+        child.once("close", (status) =>
+          resolve({ status, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() }),
+        );
+      });
     },
     remove: () => rmSync(home, { recursive: true, force: true }),
   };
