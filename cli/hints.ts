@@ -150,7 +150,7 @@ export const answers: Record<ErrorCode, Answer> = {
 const credentialsAdvice = (message: string): string =>
   /sign-in|expired|out of date/.test(message)
     ? "sign in again (`aws sso login`, or renew what gave the credentials); `seal doctor` shows which were found"
-    : /does not know|signature/.test(message)
+    : /does not know|signature|web identity/.test(message)
       ? "correct the credentials; `seal doctor` shows where they come from"
       : "sign in (`aws sso login`), set AWS_PROFILE, or name a profile or role in your configuration; `seal doctor` shows what was found";
 

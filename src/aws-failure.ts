@@ -47,10 +47,13 @@ const meanings: Readonly<Record<string, Meaning>> = {
   RequestExpired: [nobody, "the AWS credentials, or this machine's clock, are out of date"],
   UnrecognizedClientException: [nobody, "AWS does not know these credentials"],
   InvalidClientTokenId: [nobody, "AWS does not know these credentials"],
+  // The SDK gives these two names of its own.
   InvalidIdentityToken: [nobody, "AWS does not accept the web identity token"],
   InvalidIdentityTokenException: [nobody, "AWS does not accept the web identity token"],
   IDPRejectedClaim: [nobody, "AWS does not accept the web identity token"],
   IDPRejectedClaimException: [nobody, "AWS does not accept the web identity token"],
+  IDPCommunicationError: [unreachable, "AWS does not reach the issuer of the web identity token"],
+  IDPCommunicationErrorException: [unreachable, "AWS does not reach the issuer of the web identity token"],
   InvalidSignatureException: [
     nobody,
     "AWS does not accept the signature: the secret key is wrong, or this machine's clock",
