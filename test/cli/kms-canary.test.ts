@@ -29,7 +29,7 @@ interface Setup {
 }
 
 /** Sealed files, and a session with a token to open them with. */
-async function setUp(fault?: Fault): Promise<Setup> {
+async function setUp(): Promise<Setup> {
   const trusts = [admin, role];
   const world = await kmsWorld({
     roles: [{ arn: role, trusts, iamPolicies: everything, webIdentityTokens: [webIdentityToken] }],
@@ -68,7 +68,6 @@ async function setUp(fault?: Fault): Promise<Setup> {
     stsEndpoint: endpoint,
     credentials,
     load: "few",
-    timeoutMs: fault === "hang" ? 300 : 5000,
   } as const;
   return { world, secrets, dataKey, aws };
 }
@@ -92,11 +91,9 @@ const commands: readonly (readonly string[])[] = [
   ["encrypt", "--env", "prod"],
   ["encrypt", "-i", "deploy/prod/new.yaml"],
   ["decrypt", prod],
-  ["decrypt", values],
   ["set", prod, "PASSWORD"],
   ["set", values, "password"],
   ["edit", prod],
-  ["edit", values],
   ["bind", prod],
 ];
 
@@ -139,28 +136,26 @@ async function expectSilentErrors({ world, secrets, dataKey, aws }: Setup): Prom
   }
 }
 
-// At once, for most of the time is spent waiting to try again.
 test("whatever fails, with a role or without, no command and no error shows what is secret, and no file changes", async () => {
-  await Promise.all(
-    faults.map(async (fault) => {
-      const setup = await setUp(fault);
-      const { world, aws } = setup;
-      const roles = ["prod", "staging"].map((name) => `    ${name}: { role: "${role}" }\n`);
-      const SEAL_CONFIG = join(world.dir.home, "roles.yaml");
-      writeFileSync(SEAL_CONFIG, `version: 1\naws:\n  environments:\n${roles.join("")}`);
-      const asked = new Set<string>();
-      world.server.faults.use(({ operation }) => {
-        asked.add(operation);
-        return fault;
-      });
-      await Promise.all([
-        expectSilence(setup, { aws }),
-        expectSilence(setup, { aws, env: { SEAL_CONFIG } }, [...commands.slice(0, 1), ...commands.slice(2, 3)]),
-        expectSilentErrors(setup),
-      ]);
-      for (const operation of ["AssumeRole", "Decrypt", "Encrypt"]) expect(asked, String(fault)).toContain(operation);
-    }),
-  );
+  const setup = await setUp();
+  const { world } = setup;
+  const roles = ["prod", "staging"].map((name) => `    ${name}: { role: "${role}" }\n`);
+  const SEAL_CONFIG = join(world.dir.home, "roles.yaml");
+  writeFileSync(SEAL_CONFIG, `version: 1\naws:\n  environments:\n${roles.join("")}`);
+  for (const fault of faults) {
+    const asked = new Set<string>();
+    world.server.faults.use(({ operation }) => {
+      asked.add(operation);
+      return fault;
+    });
+    const aws = { ...setup.aws, timeoutMs: fault === "hang" ? 200 : 5000 };
+    await Promise.all([
+      expectSilence(setup, { aws }),
+      expectSilence(setup, { aws, env: { SEAL_CONFIG } }, [...commands.slice(0, 1), ...commands.slice(2, 3)]),
+      expectSilentErrors({ ...setup, aws }),
+    ]);
+    for (const operation of ["AssumeRole", "Decrypt", "Encrypt"]) expect(asked, String(fault)).toContain(operation);
+  }
 });
 
 describe("a web identity token", () => {

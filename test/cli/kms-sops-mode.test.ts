@@ -230,7 +230,7 @@ describe("under a seal.yaml", () => {
 
 describe("many files at once", () => {
   test("are sealed and opened with one call each, and at most 16 of them at a time", async () => {
-    const world = await kmsWorld({ latencyMs: 20 });
+    const world = await kmsWorld({ latencyMs: 10 });
     const files = Array.from({ length: 40 }, (_, index) => `deploy/prod/${index}.yaml`);
     for (const file of files) world.dir.write(file, plain);
     for (const [command, operation] of [

@@ -188,22 +188,27 @@ describe("a file that is no Secret", () => {
     await succeed(world.run(["decrypt", "-i", file]));
   });
 
-  test.each(Object.keys(plain))("%s of another environment is refused before KMS is asked", async (name) => {
-    for (const shared of [true, false]) {
+  test.each([true, false])(
+    "of another environment is refused before KMS is asked; one key for both: %s",
+    async (shared) => {
       const world = await kmsWorld({ shared });
-      const [staging, prod] = [`deploy/staging/${name}`, `deploy/prod/${name}`];
-      world.dir.write(staging, plain[name] ?? "");
-      await succeed(world.run(["encrypt", "-i", staging]));
-      world.dir.write(prod, world.dir.read(staging));
-      world.server.forgetCalls();
       const code = shared ? "context-mismatch" : "recipient-foreign";
-      await expectRefused(world, () => world.run(["decrypt", prod]), { code, exit: 1 });
-      await expectRefused(world, () => world.run(["decrypt", prod, "--env", "prod"]), { code, exit: 1 });
-      if (name !== "app.bin") {
-        await expectRefused(world, () => world.run(["set", prod, '["a"]'], { stdin: "x" }), { code, exit: 1 });
-        expect((await world.run(["check"])).stdout).toContain(code);
+      const files = Object.keys(plain);
+      for (const name of files) world.dir.write(`deploy/staging/${name}`, plain[name] ?? "");
+      await succeed(world.run(["encrypt", "-i", ...files.map((name) => `deploy/staging/${name}`)]));
+      for (const name of files) world.dir.write(`deploy/prod/${name}`, world.dir.read(`deploy/staging/${name}`));
+      world.server.forgetCalls();
+      for (const name of files) {
+        const file = `deploy/prod/${name}`;
+        await expectRefused(world, () => world.run(["decrypt", file]), { code, exit: 1 });
+        await expectRefused(world, () => world.run(["decrypt", file, "--env", "prod"]), { code, exit: 1 });
+        if (name === "app.bin") continue;
+        await expectRefused(world, () => world.run(["set", file, '["a"]'], { stdin: "x" }), { code, exit: 1 });
       }
+      const { stdout } = await world.run(["check"]);
+      for (const name of files) expect(stdout.includes(`deploy/prod/${name}`), name).toBe(name !== "app.bin");
+      expect(stdout.split("\n").filter((line) => line.includes(`: ${code}: `))).toHaveLength(4);
       expect(world.server.calls).toEqual([]);
-    }
-  });
+    },
+  );
 });
