@@ -28,7 +28,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   InternalFailure: [unreachable, "AWS failed inside"],
   ServiceUnavailable: [unreachable, "AWS is not available"],
   ServiceUnavailableException: [unreachable, "AWS is not available"],
-  IDPCommunicationErrorException: [unreachable, "AWS does not reach the provider of the web identity"],
+  IDPCommunicationErrorException: [unreachable, "AWS does not reach the issuer of the web identity token"],
   TimeoutError: [unreachable, "no answer came in time"],
   ETIMEDOUT: [unreachable, "no answer came in time"],
   AccessDeniedException: [refused, "the caller has no permission for it"],
@@ -53,7 +53,6 @@ const meanings: Readonly<Record<string, Meaning>> = {
   IDPRejectedClaim: [nobody, "AWS does not accept the web identity token"],
   IDPRejectedClaimException: [nobody, "AWS does not accept the web identity token"],
   IDPCommunicationError: [unreachable, "AWS does not reach the issuer of the web identity token"],
-  IDPCommunicationErrorException: [unreachable, "AWS does not reach the issuer of the web identity token"],
   InvalidSignatureException: [
     nobody,
     "AWS does not accept the signature: the secret key is wrong, or this machine's clock",

@@ -277,7 +277,10 @@ describe("refused files", () => {
   test("a recipient that the environment has and the file lacks is a finding", async () => {
     const dir = await sealedRepository();
     const other = /age1\w+/.exec((await succeed(dir.run(["keygen"]))).stdout)?.[0];
-    dir.write("seal.yaml", dir.read("seal.yaml").replace(/(prod:\n {4}recipients:\n {6}age:\n)/, `$1        - ${other}\n`));
+    dir.write(
+      "seal.yaml",
+      dir.read("seal.yaml").replace(/(prod:\n {4}recipients:\n {6}age:\n)/, `$1        - ${other}\n`),
+    );
     const { code, stdout } = await dir.run(["check"]);
     expect([code, stdout]).toEqual([1, expect.stringMatching(/^deploy\/prod\/db\.sealed\.yaml: recipient-missing: /)]);
     // The hint's command puts it right.

@@ -323,7 +323,7 @@ describe("a server that is none of AWS's", () => {
       code: "key-unreachable",
       says: /./,
     },
-    { what: "nothing", status: 200, body: "", code: "key-refused", says: /another key answered/ },
+    { what: "nothing", status: 200, body: "", code: "key-unreachable", says: /the answer is empty/ },
     {
       what: "no more than a key",
       status: 200,
@@ -350,8 +350,8 @@ describe("a server that is none of AWS's", () => {
       what: "an answer of no key",
       status: 200,
       body: { CiphertextBlob: wrapped, Plaintext: wrapped },
-      code: "key-refused",
-      says: /another key answered$/,
+      code: "key-unreachable",
+      says: /the answer is empty/,
     },
   ];
 
