@@ -19,6 +19,11 @@ import { hinting } from "./report.ts";
 /** `sweep` where many files are about to be opened or sealed: more patience. */
 export type Load = NonNullable<AwsKmsOptions["load"]>;
 
+/** A person waits for a few files, and a sweep for none of them to be lost. */
+export function loadOf(files: readonly string[]): Load {
+  return files.length > 16 ? "sweep" : "few";
+}
+
 /** KMS as the user calls it for an environment; null for a file that no seal.yaml governs. @throws config-invalid */
 export async function kmsFor(
   io: Io,

@@ -58,10 +58,12 @@ export {
   type SecretManifest,
 } from "./open.ts";
 export { globsOfPathRegex, matchEverything, overlapOf } from "./path-glob.ts";
-export { checkPlain, openPlain, ownIdentities, sealPlain } from "./plain-gate.ts";
+export { checkPlain, editPlain, openPlain, ownIdentities, sealPlain } from "./plain-gate.ts";
 export type { SealOptions } from "./prepare.ts";
 export type { Notice } from "./recipients.ts";
 export {
+  type EditableSecret,
+  editSealed,
   type Resealed,
   resealEdited,
   setValue,
@@ -84,6 +86,8 @@ export {
 export {
   type ChangeSopsOptions,
   describeSops,
+  type EditableSops,
+  editSops,
   isSopsFile,
   kmsKeysIn,
   type NewValue,

@@ -13,8 +13,15 @@ import {
   type Notice,
   recipientsOf,
 } from "./recipients.ts";
-import { type OpenSopsOptions, outputOf, type SopsSource, sealSops } from "./sops-document.ts";
-import { metadataOf, openFile } from "./sops-file.ts";
+import {
+  type EditableSops,
+  editable,
+  type OpenSopsOptions,
+  outputOf,
+  type SopsSource,
+  sealSops,
+} from "./sops-document.ts";
+import { metadataOf, type OpenedFile, openFile } from "./sops-file.ts";
 import type { SealedFile } from "./sops-seal.ts";
 import type { StoreFile } from "./store.ts";
 import { storeNamed } from "./stores.ts";
@@ -55,11 +62,31 @@ export async function openPlain(
   environment: EnvironmentPolicy,
   options: Omit<OpenSopsOptions, "ignoreMac">,
 ): Promise<OpenedPlain> {
+  const { opened, notices } = await openGoverned(source, environment, options.identities);
+  const { openedBy, keyMaterialIds } = opened;
+  const { lastModified } = opened.metadata;
+  return { bytes: outputOf(opened, source, options), notices, lastModified, openedBy, keyMaterialIds };
+}
+
+/** The same, to be changed. */
+export async function editPlain(
+  source: SopsSource,
+  environment: EnvironmentPolicy,
+  identities: readonly Identity[],
+): Promise<EditableSops> {
+  return editable((await openGoverned(source, environment, identities)).opened);
+}
+
+async function openGoverned(
+  source: SopsSource,
+  environment: EnvironmentPolicy,
+  held: readonly Identity[],
+): Promise<{ readonly opened: OpenedFile; readonly notices: readonly Notice[] }> {
   const file = storeNamed(source.store).load(source.bytes, { file: source.file });
   const notices = keyless(file, environment);
-  const identities = ownIdentities(options.identities, environment);
+  const identities = ownIdentities(held, environment);
   if (identities.length === 0)
-    throw noIdentity(options.identities, { ...metadataOf(file), environment: environment.name, file: source.file });
+    throw noIdentity(held, { ...metadataOf(file), environment: environment.name, file: source.file });
   const context = environmentContext(environment.name);
   const opened = await openFile(file, { identities, namedOnly: true, contextOf: () => context });
   // A file of which everything is encrypted shows only now what it is.
@@ -67,9 +94,7 @@ export async function openPlain(
     opened.leaves.map(({ entry, bytes }) => ({ path: entry.path, bytes })),
     file,
   );
-  const { openedBy, keyMaterialIds } = opened;
-  const { lastModified } = opened.metadata;
-  return { bytes: outputOf(opened, source, options), notices, lastModified, openedBy, keyMaterialIds };
+  return { opened, notices };
 }
 
 /**

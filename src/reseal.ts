@@ -7,6 +7,7 @@ import { quoteName, SealwardError } from "./errors.ts";
 import { type Expectation, type Opened, open } from "./gate.ts";
 import { assertDataKey, type Manifest, readManifestShape } from "./manifest.ts";
 import { prepare } from "./prepare.ts";
+import type { Notice } from "./recipients.ts";
 import { type EncryptOptions, encryptManifest } from "./seal.ts";
 import { secretText, withoutBinding } from "./secret-text.ts";
 import { clearFile } from "./sops-file.ts";
@@ -50,8 +51,30 @@ export async function resealEdited(
   identities: readonly Identity[],
   options: WriteOptions,
 ): Promise<Resealed> {
-  const opened = await open(document, expectation, { identities, file: options.file });
-  return resealOpened(document, plainText, { opened, expectation, options });
+  return (await editSealed(document, expectation, identities, options.file)).reseal(plainText, options.now);
+}
+
+/** An opened Secret, and what seals its edited text with the key in hand: nobody is asked for it again. */
+export interface EditableSecret {
+  readonly plainText: string;
+  readonly notices: readonly Notice[];
+  /** @throws as {@link resealEdited}, but for what opening throws */
+  readonly reseal: (edited: string, now: Date) => Resealed;
+}
+
+/** Opens a Secret to change it. @throws every refusal of the gate */
+export async function editSealed(
+  document: string,
+  expectation: Expectation,
+  identities: readonly Identity[],
+  file?: string,
+): Promise<EditableSecret> {
+  const opened = await open(document, expectation, { identities, file });
+  return {
+    plainText: secretText(opened.opened),
+    notices: opened.notices,
+    reseal: (edited, now) => resealOpened(document, edited, { opened, expectation, options: { now, file } }),
+  };
 }
 
 function resealOpened(

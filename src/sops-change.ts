@@ -24,7 +24,7 @@ import {
   type SopsMetadata,
   type UsableEntries,
 } from "./sops-metadata.ts";
-import { encryptFile } from "./sops-seal.ts";
+import { encryptFile, type SealedFile } from "./sops-seal.ts";
 import { entriesOf, macOf, type OpenedLeaf, sealMac } from "./sops-tree.ts";
 import { encryptValue } from "./sops-value.ts";
 import { keptSpellings, nameOf, PathCounter, spellingKey, withSpellings } from "./spelling.ts";
@@ -150,12 +150,13 @@ function valuesByName(leaves: readonly OpenedLeaf[]): Map<string, string> {
  * Encrypts an edited text of an opened file again: same data key, recipients and rule.
  * @throws what reading and encrypting the text throws
  */
-export async function resealFile(
-  file: StoreFile,
-  edited: Uint8Array,
-  options: ChangeOptions,
-): Promise<{ readonly text: string; readonly notices: readonly string[] }> {
-  const opened = await openFile(file, options);
+export async function resealFile(file: StoreFile, edited: Uint8Array, options: ChangeOptions): Promise<SealedFile> {
+  return resealOpened(await openFile(file, options), edited, options.now);
+}
+
+/** The same for a file that is open already. @throws what reading and encrypting the text throws */
+export function resealOpened(opened: OpenedFile, edited: Uint8Array, now: Date): SealedFile {
+  const { file } = opened;
   const before = file.store.name === "binary" ? undefined : clearFile(opened);
   const bytes = before === undefined ? clearBytes(opened) : Buffer.from(before.text);
   if (Buffer.from(bytes).equals(edited)) return { text: file.text, notices: [] };
@@ -173,7 +174,7 @@ export async function resealFile(
     rule: metadata.rule,
     onlyEncrypted: metadata.onlyEncrypted,
     allowNothingSelected: true,
-    now: options.now,
+    now,
     previous: { opened, plain: before },
     metadataFrom: file,
     metadata: (lastModified, mac) =>

@@ -7,7 +7,7 @@ import type { Kms } from "./kms.ts";
 import { openConfirmed } from "./own-binding.ts";
 import { assertOwnContexts } from "./own-context.ts";
 import { compileSelection, defaultRule, type SelectionRule } from "./selection.ts";
-import { type Path, rekeyFile, resealFile, rewrapFile, setInFile, unsetInFile } from "./sops-change.ts";
+import { type Path, rekeyFile, resealFile, resealOpened, rewrapFile, setInFile, unsetInFile } from "./sops-change.ts";
 import { clearBytes, clearFile, metadataOf, type OpenedFile } from "./sops-file.ts";
 import type { RecipientEntry, SopsMetadata } from "./sops-metadata.ts";
 import { valueAt } from "./sops-path.ts";
@@ -160,6 +160,22 @@ function newValueOf(value: NewValue): Value {
 /** @throws path-missing, and what opening throws */
 export function unsetInSops(source: SopsSource, path: Path, options: ChangeSopsOptions): Promise<string> {
   return unsetInFile(load(source), path, options);
+}
+
+/** An opened file, and what seals its edited bytes with the key in hand: nobody is asked for it again. */
+export interface EditableSops {
+  readonly bytes: Uint8Array;
+  /** @throws what reading and encrypting the bytes throws */
+  readonly reseal: (edited: Uint8Array, now: Date) => SealedFile;
+}
+
+/** As {@link openSops}, to be changed. @throws what openSops throws */
+export async function editSops(source: SopsSource, identities: readonly Identity[]): Promise<EditableSops> {
+  return editable((await openConfirmed(load(source), { identities })).opened);
+}
+
+export function editable(opened: OpenedFile): EditableSops {
+  return { bytes: clearBytes(opened), reseal: (edited, now) => resealOpened(opened, edited, now) };
 }
 
 /** The encrypted file with another plaintext. @throws what opening, reading and encrypting throw */

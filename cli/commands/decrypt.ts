@@ -11,7 +11,7 @@ import {
   plainAs,
   type StoreName,
 } from "../../src/index.ts";
-import type { Load } from "../aws.ts";
+import { type Load, loadOf } from "../aws.ts";
 import { documentIn, type Input, readChangeableInput, readInput } from "../document.ts";
 import { configMissing, findExpectation, findGoverning, isGoverned, type Sources } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
@@ -44,7 +44,7 @@ export async function decrypt(io: Io, files: readonly string[], options: Decrypt
       "open them one by one, or in place, each for itself: `seal decrypt -i FILE…`",
     );
   const known: SettingsCache = new Map();
-  await eachOf(files, (one) => decryptOne(io, one, { ...options, load: "sweep" }, known));
+  await eachOf(files, (one) => decryptOne(io, one, { ...options, load: loadOf(files) }, known));
 }
 
 async function decryptOne(

@@ -10,7 +10,7 @@ import {
   sealSops,
   wrapDocument,
 } from "../../src/index.ts";
-import { kmsFor, kmsOf, type Load } from "../aws.ts";
+import { kmsFor, kmsOf, type Load, loadOf } from "../aws.ts";
 import { documentIn, type Input, readChangeableInput, readInput } from "../document.ts";
 import { configMissing, findGoverning, type Governed, isGoverned } from "../environment.ts";
 import type { Io } from "../io.ts";
@@ -46,7 +46,7 @@ export async function encrypt(io: Io, files: readonly string[], options: Encrypt
       "Cannot seal several files to one place",
       "seal them in place, each for itself: `seal encrypt -i FILE…`",
     );
-  await eachOf(files, (one) => encryptOne(io, one, { ...options, load: "sweep" }, known));
+  await eachOf(files, (one) => encryptOne(io, one, { ...options, load: loadOf(files) }, known));
 }
 
 /** What is asked once for all files. */

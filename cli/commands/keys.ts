@@ -12,7 +12,7 @@ import {
   type SopsSource,
 } from "../../src/index.ts";
 import { documentIn, readInput } from "../document.ts";
-import { openWith, shortRecipient } from "../identities.ts";
+import { openWith, shortRecipient, wantsIdentity } from "../identities.ts";
 import { identitySources, type OwnSource } from "../identity-sources.ts";
 import type { Io } from "../io.ts";
 import { Keyring, type KeyringEntry } from "../keyring.ts";
@@ -41,7 +41,8 @@ interface Holder {
 
 interface FileAnswer {
   readonly file: string;
-  readonly status: "opened" | "refused";
+  /** `asked` of AWS only when the file is opened: no age identity here opens it, and a KMS key may. */
+  readonly status: "opened" | "refused" | "unasked";
   /** Key groups, in order; `source` is where the entry's identity is, null where none opens it. */
   readonly groups: readonly (readonly (RecipientEntry & { readonly source: string | null })[])[];
   /** How many groups it takes. */
@@ -116,6 +117,9 @@ async function answerFor(io: Io, file: string, keyring: Keyring, options: KeysOp
   } catch (problem) {
     if (!(problem instanceof SealwardError) || problem.code === "cancelled") throw problem;
     const { code, message } = problem;
+    const hasKmsKey = description?.groups.some((group) => group.some(({ kind }) => kind === "kms")) === true;
+    if (hasKmsKey && wantsIdentity(problem))
+      return { file, status: "unasked", ...described(() => false), openedBy: [] };
     const isShort = code === "identity-unmatched";
     return { file, status: "refused", ...described(() => isShort), openedBy: [], code, message };
   }
@@ -181,6 +185,8 @@ function sourceLine({ source, status, recipients, message, line }: FoundSource):
   return safeText(`${place}: ${status === "absent" ? "absent" : `unusable: ${message}`}`);
 }
 
+const unasked = "no age identity here opens it; an AWS KMS key may: `seal status` asks";
+
 function fileLines({ file, status, groups, threshold, openedBy, code, message }: FileAnswer): readonly string[] {
   const by = openedBy.map(({ recipient, source }) => `${shortRecipient(recipient)} (${source})`).join(", ");
   const entries = groups.flatMap((group, index) =>
@@ -191,7 +197,7 @@ function fileLines({ file, status, groups, threshold, openedBy, code, message }:
     }),
   );
   return [
-    `${file}: ${status === "opened" ? `opened by ${by}` : `not opened: ${message} (${code})`}`,
+    `${file}: ${status === "opened" ? `opened by ${by}` : status === "unasked" ? unasked : `not opened: ${message} (${code})`}`,
     ...(groups.length > 1 ? [`  ${threshold} of ${groups.length} key groups open it`] : []),
     ...entries,
   ].map(safeText);

@@ -1,7 +1,7 @@
 // seal status: opens sealed files through the gate and says of each who opened it, and of a KMS key with which of its materials.
 // Shows no value and changes nothing.
 import { describeKey, type ErrorCode, openPlain, openSealed, SealwardError } from "../../src/index.ts";
-import { awsKms, type Load, userConfig } from "../aws.ts";
+import { awsKms, type Load, loadOf, userConfig } from "../aws.ts";
 import { documentIn, type Input, readInput } from "../document.ts";
 import { configMissing, findExpectation, findGoverning, type Sources } from "../environment.ts";
 import { shortRecipient, withIdentities } from "../identities.ts";
@@ -40,7 +40,7 @@ interface Answer {
 /** @throws check-failed where a file does not open; config-missing, config-invalid */
 export async function status(io: Io, files: readonly string[], options: StatusOptions): Promise<void> {
   const known: SettingsCache = new Map();
-  const load: Load = files.length > 1 ? "sweep" : "few";
+  const load = loadOf(files);
   const answers = new Map<string, Answer>();
   await eachOf(files, async (file) => {
     answers.set(file, await answerFor(io, file, { ...options, known, load }));

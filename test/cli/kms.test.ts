@@ -57,6 +57,23 @@ describe("a Secret", () => {
     expect(kmsEntries(file, world.dir.read(file))[0]?.enc).toBe(enc);
   });
 
+  test.each([
+    ["a Secret", "deploy/prod/db.sealed.yaml"],
+    ["another file", "deploy/prod/values.yaml"],
+  ])("%s is edited with one call, and what was typed is sealed though KMS is gone by then", async (_, file) => {
+    const world = await kmsWorld();
+    await sealedFile(world, file.includes("values") ? "password: first\n" : manifest({ value: "first" }), {
+      out: file,
+    });
+    // The editor takes its time, and the session is over when it is closed.
+    world.server.faults.use(({ count }) => (count > 1 ? "expired" : undefined));
+    const SEAL_EDITOR = editor(world.dir, `return text.replace("first", "second");`);
+    await succeed(world.run(["edit", file], { env: { SEAL_EDITOR } }));
+    expect(operations(world)).toEqual(["Decrypt"]);
+    world.server.faults.clear();
+    expect((await succeed(world.run(["decrypt", file]))).stdout).toContain("second");
+  });
+
   test("is checked, wrapped, explained and listed without a call, and without AWS", async () => {
     const world = await kmsWorld();
     const file = await sealedFile(world, manifest());
@@ -65,7 +82,8 @@ describe("a Secret", () => {
     expect(explained.stdout).toContain(
       `recipient: kms ${world.keys.prod}, from the file, which seal.yaml lists for prod`,
     );
-    const keys = await world.dir.run(["keys", file]);
+    const keys = await succeed(world.dir.run(["keys", file]));
+    expect(keys.stdout).toContain(`${file}: no age identity here opens it; an AWS KMS key may: \`seal status\` asks`);
     expect(keys.stdout).toContain("AWS is asked only when the file is opened");
     expect(world.server.calls).toEqual([]);
   });
