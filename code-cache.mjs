@@ -44,6 +44,9 @@ async function startEcho() {
   return server;
 }
 
+// What holds the process here is this file.
+process.exit = () => undefined;
+
 /** The program as if it had been started with these arguments; the last it does is to say its exit code. */
 async function run(...argv) {
   process.argv = [process.execPath, program, ...argv];

@@ -1,10 +1,10 @@
 // AWS KMS for a command: as whom and where it is called, by the user's own configuration and the SDK's. Nothing of this comes
 // from a repository. Loaded, and AWS asked, only where a file or an environment names a KMS key.
-import { join, resolve } from "node:path";
+import { join, resolve, sep } from "node:path";
 import {
+  type AwsCaller,
   type AwsKms,
   type AwsKmsOptions,
-  type EnvironmentPolicy,
   type Kms,
   noUserConfig,
   parseUserConfig,
@@ -12,9 +12,10 @@ import {
   type UserConfig,
 } from "../src/index.ts";
 import { decodeText } from "./document.ts";
+import type { Governed } from "./environment.ts";
 import { configFolder } from "./identity-sources.ts";
 import type { Io } from "./io.ts";
-import { hinting } from "./report.ts";
+import { hinting, printNote } from "./report.ts";
 
 /** `sweep` where many files are about to be opened or sealed: more patience. */
 export type Load = NonNullable<AwsKmsOptions["load"]>;
@@ -25,18 +26,32 @@ export function loadOf(files: readonly string[]): Load {
 }
 
 /** KMS as the user calls it for an environment; null for a file that no seal.yaml governs. @throws config-invalid */
-export async function kmsFor(
-  io: Io,
-  environment: Pick<EnvironmentPolicy, "name"> | null,
-  load: Load = "few",
-): Promise<Kms> {
-  const { callers } = (await userConfig(io)).aws;
-  return (await awsKms(io, load)).as(environment === null ? {} : callers.get(environment.name));
+export async function kmsFor(io: Io, governed: Governed | null, load: Load = "few"): Promise<Kms> {
+  return (await awsKms(io, load)).as(await callerFor(io, governed));
 }
 
 /** For wrapping: undefined where the environment lists no KMS key, and nothing has to be loaded. */
-export async function kmsOf(io: Io, environment: EnvironmentPolicy, load?: Load): Promise<Kms | undefined> {
-  return environment.kmsRecipients.length === 0 ? undefined : kmsFor(io, environment, load);
+export async function kmsOf(io: Io, governed: Governed, load?: Load): Promise<Kms | undefined> {
+  return governed.environment.kmsRecipients.length === 0 ? undefined : kmsFor(io, governed, load);
+}
+
+/**
+ * As whom the keys of an environment are called. Any repository can name an environment `prod`: the user's own prod counts
+ * where the seal.yaml lies in a folder that it was meant for, and a note says where it does not. @throws config-invalid
+ */
+export async function callerFor(io: Io, governed: Governed | null): Promise<AwsCaller> {
+  if (governed === null) return {};
+  const { environment, settings } = governed;
+  const caller = (await userConfig(io)).aws.callers.get(environment.name);
+  if (caller === undefined) return {};
+  for (const folder of caller.folders) {
+    const at = await io.fs.realPath(folder.startsWith("~/") ? join(io.home, folder.slice(2)) : folder);
+    if (settings.folder === at || settings.folder.startsWith(at.endsWith(sep) ? at : at + sep)) return caller;
+  }
+  await io.once(`no caller for ${environment.name} ${settings.folder}`, () =>
+    printNote(io, `your configuration for ${environment.name} is not used: it is for ${caller.folders.join(", ")}`),
+  );
+  return {};
 }
 
 /** One for a command, however many files it is about: bounds and connections are shared. */

@@ -100,10 +100,17 @@ function forWriters(problem: unknown, { changes, environment }: Named): unknown 
 type Named = Parameters<typeof withIdentities>[1];
 
 /** The KMS keys of the environment, or those of the file. Nothing is asked of AWS yet. */
-async function kmsIdentities(io: Io, { environment, kmsKeys = [], load }: Named): Promise<readonly KmsIdentity[]> {
+async function kmsIdentities(
+  io: Io,
+  { environment, settings, kmsKeys = [], load }: Named,
+): Promise<readonly KmsIdentity[]> {
   const arns = environment?.kmsRecipients ?? kmsKeys;
   if (arns.length === 0) return [];
-  const kms = await kmsFor(io, environment ?? null, load);
+  const kms = await kmsFor(
+    io,
+    environment === undefined || settings === undefined ? null : { environment, settings },
+    load,
+  );
   return arns.map((arn) => new KmsIdentity(arn, kms));
 }
 

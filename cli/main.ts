@@ -8,4 +8,6 @@ process.on("SIGUSR1", () => undefined);
 Object.assign(process.env, { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" });
 run(process.argv.slice(2), nodeIo(process)).then((code) => {
   process.exitCode = code;
+  // Everything was written by now. What still holds the process, such as a program that was to print credentials, has had its time.
+  setTimeout(() => process.exit(code), 1000).unref();
 });

@@ -5,6 +5,7 @@ import {
   assertKeyArn,
   type CreationRule,
   type EncryptionContext,
+  isOurContext,
   type KmsRecipient,
   type Recipient,
   type Recipients,
@@ -201,9 +202,15 @@ function contextFrom(text: string | undefined): EncryptionContext {
   return Object.fromEntries(pairs);
 }
 
-/** @throws recipient-invalid */
+/** @throws recipient-invalid, usage */
 function keyOf(key: KmsRecipient): KmsRecipient {
   assertKeyArn(key.arn);
+  // With one, a file that is made here would pass for one of that environment.
+  if (isOurContext(key.context))
+    throw new UsageError(
+      "Cannot encrypt with an encryption context of Sealward's own: only what is sealed under a seal.yaml has one",
+      "leave the names that begin with `sealward-` out of the context",
+    );
   return key;
 }
 

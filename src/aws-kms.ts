@@ -29,6 +29,8 @@ export interface AwsKmsOptions {
   readonly maxInFlight?: number | undefined;
   /** For one attempt, in milliseconds. Default: 5000. */
   readonly timeoutMs?: number | undefined;
+  /** For a call with all its attempts, in milliseconds. Default: 45 s, 180 s in a sweep. */
+  readonly longestMs?: number | undefined;
   /** Credentials of the caller's own, instead of the default chain. */
   readonly credentials?: KMSClientConfig["credentials"];
   /** Milliseconds, of whatever beginning: for the breaker. */
@@ -38,8 +40,21 @@ export interface AwsKmsOptions {
 /** What clients of KMS and STS have in common. */
 type Common = Pick<
   KMSClientConfig,
-  "region" | "profile" | "useFipsEndpoint" | "requestHandler" | "maxAttempts" | "credentials" | "cacheMiddleware"
+  | "region"
+  | "profile"
+  | "useFipsEndpoint"
+  | "requestHandler"
+  | "maxAttempts"
+  | "credentials"
+  | "cacheMiddleware"
+  | "streamCollector"
 >;
+
+interface Connected {
+  readonly client: KMSClient;
+  /** Closes its connections; calls on the way fail and are tried again. */
+  readonly destroy: () => void;
+}
 
 const connectionTimeoutMs = 1000;
 /**
@@ -54,7 +69,7 @@ const longestMs = { few: 45_000, sweep: 180_000 } as const;
 export class AwsKms {
   readonly #options: AwsKmsOptions;
   readonly #guard: KmsGuard;
-  readonly #clients = new Map<string, Promise<KMSClient>>();
+  readonly #clients = new Map<string, Promise<Connected>>();
 
   constructor(options: AwsKmsOptions) {
     this.#options = options;
@@ -103,16 +118,16 @@ export class AwsKms {
   call<T>(asked: Asked, caller: AwsCaller, send: (client: KMSClient) => Promise<T>): Promise<T> {
     return this.#guard.run(`${asked.arn} ${caller.role} ${caller.profile}`, async () => {
       try {
-        const client = await this.client(asked.arn, caller);
-        return await this.#within(send(client), asked);
+        const connected = await this.#connected(asked.arn, caller);
+        return await this.#within(send(connected.client), connected, asked);
       } catch (problem) {
         throw awsFailure(problem, asked);
       }
     });
   }
 
-  /** The client of the key's Region. */
-  client(arn: string, caller: AwsCaller): Promise<KMSClient> {
+  /** What is connected to the key's Region as this caller. */
+  #connected(arn: string, caller: AwsCaller): Promise<Connected> {
     const region = parseKeyArn(arn)?.region;
     if (region === undefined) throw new SealwardError("recipient-invalid", "The file names a KMS key by no valid ARN");
     const name = JSON.stringify([region, caller.profile ?? null, caller.role ?? null]);
@@ -138,11 +153,11 @@ export class AwsKms {
 
   /** Closes idle connections, which would keep a process from ending for a while. */
   async close(): Promise<void> {
-    for (const client of this.#clients.values()) (await client).destroy();
+    for (const connected of this.#clients.values()) (await connected).destroy();
     this.#clients.clear();
   }
 
-  async #make(region: string, { profile, role }: AwsCaller): Promise<KMSClient> {
+  async #make(region: string, { profile, role }: AwsCaller): Promise<Connected> {
     const { KMSClient } = await import("@aws-sdk/client-kms");
     const { endpoint, useFips, timeoutMs = 5000, load = "few", credentials, maxInFlight = 16 } = this.#options;
     const own: Common = {
@@ -159,21 +174,36 @@ export class AwsKms {
       maxAttempts: attempts[load],
       // Nobody changes what stands around a call, so it need not be put together for each of a thousand.
       cacheMiddleware: true,
+      streamCollector: boundedCollector,
       ...(credentials === undefined ? {} : { credentials }),
     };
-    const assumed = role === undefined ? {} : { credentials: await this.#assuming(role, own) };
-    return new KMSClient({ ...own, ...assumed, ...(endpoint === undefined ? {} : { endpoint }) });
+    const where = endpoint === undefined ? {} : { endpoint };
+    if (role === undefined) {
+      const client = new KMSClient({ ...own, ...where });
+      return { client, destroy: () => client.destroy() };
+    }
+    const assuming = await this.#assuming(role, own);
+    const client = new KMSClient({ ...own, credentials: assuming.credentials, ...where });
+    const destroy = (): void => {
+      client.destroy();
+      assuming.destroy();
+    };
+    return { client, destroy };
   }
 
   /** Credentials of a role, taken with those that the default chain finds. The SDK asks again when they are about to expire. */
-  async #assuming(role: string, own: Common): Promise<NonNullable<KMSClientConfig["credentials"]>> {
+  async #assuming(
+    role: string,
+    own: Common,
+  ): Promise<{ readonly credentials: NonNullable<KMSClientConfig["credentials"]>; readonly destroy: () => void }> {
     const { getDefaultRoleAssumer, STSClient } = await import("@aws-sdk/client-sts");
     const { stsEndpoint, sessionName } = this.#options;
     const where = { ...own, ...(stsEndpoint === undefined ? {} : { endpoint: stsEndpoint }) };
     // A client's own configuration is the way to the default chain; it makes no call itself.
     const base = new STSClient(where);
-    const assume = getDefaultRoleAssumer(where);
-    return async () => {
+    const { requestHandler } = base.config;
+    const assume = getDefaultRoleAssumer({ ...where, requestHandler });
+    const credentials = async () => {
       try {
         const source = await base.config.credentials();
         return await assume(source, { RoleArn: role, RoleSessionName: asSessionName(sessionName) });
@@ -181,15 +211,37 @@ export class AwsKms {
         throw awsFailure(problem, { action: "sts:AssumeRole", arn: role });
       }
     };
+    return { credentials, destroy: () => base.destroy() };
   }
 
-  #within<T>(call: Promise<T>, asked: Asked): Promise<T> {
-    const ms = longestMs[this.#options.load ?? "few"];
+  /** The SDK's own bound ends with the headers of an answer: what stalls behind them would keep its connection for ever. */
+  #within<T>(call: Promise<T>, connected: Connected, asked: Asked): Promise<T> {
+    const ms = this.#options.longestMs ?? longestMs[this.#options.load ?? "few"];
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(awsFailure({ name: "TimeoutError" }, asked)), ms);
+      const timer = setTimeout(() => {
+        // Other calls on these connections are tried again by the SDK, on new ones.
+        connected.destroy();
+        reject(awsFailure({ name: "TimeoutError" }, asked));
+      }, ms);
       call.then(resolve, reject).finally(() => clearTimeout(timer));
     });
   }
+}
+
+/** No answer of KMS or STS is near this length. */
+const maxAnswerBytes = 256 * 1024;
+
+/** The bytes of an answer. An endless one ends here. */
+async function boundedCollector(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    length += chunk.length;
+    // Leaving the loop ends the stream, and the connection with it.
+    if (length > maxAnswerBytes) throw new TypeError("the answer is longer than any of AWS");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 /** What STS takes: 2 to 64 of its characters. */

@@ -7,11 +7,11 @@ import { assertCommentsStaySecret } from "./clear-leak.ts";
 import { type Identity, printableId, withKeyBytes } from "./data-key.ts";
 import { quoteName, SealwardError } from "./errors.ts";
 import { check, type SealedInfo, sealedRule, secretMetadata, unboundRule } from "./gate.ts";
-import { contextOf, type EncryptionContext, isOurContext, isSameContext } from "./kms.ts";
+import { contextOf, type EncryptionContext, isOurContext, isSameContext, isSameKey } from "./kms.ts";
 import { bindingAnnotation, type Scope, scopeAnnotation, scopes } from "./manifest.ts";
 import { ownBinding } from "./own-binding.ts";
 import { type Prepared, prepare, type SealOptions } from "./prepare.ts";
-import { isListed, isListedEntry, missingIn, recipientsOf } from "./recipients.ts";
+import { isListedEntry, missingIn, recipientsOf } from "./recipients.ts";
 import { renewed } from "./reseal.ts";
 import { encryptManifest, encryptUnderNewKey } from "./seal.ts";
 import { withoutBinding } from "./secret-text.ts";
@@ -55,7 +55,7 @@ export async function bindSealed(
   assertNotElsewhere(document, options);
   // Labels of entries are not authenticated: an identity of another environment opens nothing here, whatever it is called.
   const elsewhere = elsewhereOnly(options);
-  const own = identities.filter(({ recipient }) => !includesRecipient(elsewhere, recipient));
+  const own = identities.filter(({ recipient }) => !opensFor(elsewhere, recipient));
   // Every entry was looked at above: none says that it is of another place.
   const ownContextOf = ({ context }: { readonly context: EncryptionContext }) => context;
   const opened = await openFile(loadYaml(document, { file }), {
@@ -128,7 +128,13 @@ export async function bindSealed(
 }
 
 function elsewhereOnly({ environment, otherRecipients = [] }: BindOptions): readonly string[] {
-  return otherRecipients.filter((recipient) => !isListed(environment, recipient));
+  const own = [...environment.ageRecipients, ...environment.kmsRecipients];
+  return otherRecipients.filter((recipient) => !opensFor(own, recipient));
+}
+
+/** Whether what opens for this recipient opens for one of these: replicas of a multi-Region key do so for each other. */
+function opensFor(recipients: readonly string[], recipient: string): boolean {
+  return includesRecipient(recipients, recipient) || recipients.some((other) => isSameKey(other, recipient));
 }
 
 /** An unbound file says nothing of where it belongs but through who can open it: another environment's file stays there. */
@@ -138,7 +144,7 @@ function assertNotElsewhere(document: string, options: BindOptions): void {
   assertNoOtherPlace(source, metadata, options);
   if (source.root.getIn(["metadata", "annotations", bindingAnnotation]) !== undefined) return;
   const elsewhere = elsewhereOnly(options);
-  const other = metadata.recipients.find(({ id }) => includesRecipient(elsewhere, id));
+  const other = metadata.recipients.find(({ id }) => opensFor(elsewhere, id));
   if (other === undefined) return;
   throw source.refusal(
     "recipient-foreign",
@@ -175,7 +181,7 @@ function assertShown(
   { openedBy }: OpenedFile,
   { environment, otherRecipients = [], isNamed, file }: BindOptions,
 ): void {
-  if (isNamed === true || openedBy.some((recipient) => !includesRecipient(otherRecipients, recipient))) return;
+  if (isNamed === true || openedBy.some((recipient) => !opensFor(otherRecipients, recipient))) return;
   throw new SealwardError(
     "recipient-foreign",
     `The file has no binding and was opened by ${openedBy.join(", ")}, a recipient of other environments too: nothing shows that it is ${quoteName(environment.name)}'s, unless you say so (--env)`,

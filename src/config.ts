@@ -83,8 +83,19 @@ function readRecipients(reader: ConfigReader, parent: YAMLMap, key: string): Con
   reader.assertKeys(map as YAMLMap, ["age", "kms"], key);
   return {
     age: checked(reader, map as YAMLMap, "age", assertAgeRecipient),
-    kms: checked(reader, map as YAMLMap, "kms", assertKeyArn),
+    kms: atMost(reader, { texts: checked(reader, map as YAMLMap, "kms", assertKeyArn), max: maxKmsKeys, at: map }),
   };
+}
+
+/** Sealing asks all of them, and the doctor each three times. */
+const maxKmsKeys = 64;
+
+function atMost(
+  reader: ConfigReader,
+  { texts, max, at }: { readonly texts: string[]; readonly max: number; readonly at: Node },
+): string[] {
+  if (texts.length > max) throw reader.refuse(`kms lists ${texts.length} keys, at most ${max} are allowed`, at);
+  return texts;
 }
 
 function checked(reader: ConfigReader, map: YAMLMap, key: string, assert: (text: string) => void): string[] {

@@ -140,9 +140,11 @@ export async function unwrapFile(metadata: SopsMetadata, options: UnwrapOptions)
     const keyMaterialIds = new Map<string, string>();
     const failures: SealwardError[] = [];
     let matched = false;
-    for (const group of groups) {
-      if (parts.length === threshold) break;
-      const found = await unwrapGroup(group, options);
+    const budget: Budget = { calls: maxKmsCalls };
+    for (const [index, group] of groups.entries()) {
+      const isDecided = parts.length === threshold || parts.length + groups.length - index < threshold;
+      if (isDecided) break;
+      const found = await unwrapGroup(group, options, budget);
       matched ||= found.matched;
       failures.push(...found.failures);
       if (found.part === null) continue;
@@ -175,10 +177,15 @@ interface FoundPart {
   readonly failures: readonly SealwardError[];
 }
 
-async function unwrapGroup(group: KeyGroup, options: UnwrapOptions): Promise<FoundPart> {
+/** How often one file may still have KMS asked. */
+interface Budget {
+  calls: number;
+}
+
+async function unwrapGroup(group: KeyGroup, options: UnwrapOptions, budget: Budget): Promise<FoundPart> {
   const byAge = await unwrapByAge(group, options);
   if (byAge.part !== null) return byAge;
-  const byKms = await unwrapByKms(group, options);
+  const byKms = await unwrapByKms(group, options, budget);
   return { ...byKms, matched: byAge.matched || byKms.matched };
 }
 
@@ -200,13 +207,18 @@ async function unwrapByAge({ age }: KeyGroup, { identities, namedOnly = false }:
 
 /** Whoever wrote the file chose whom it asks: it does not choose how often. */
 const maxKmsCalls = 64;
+/** What KMS takes. */
+const maxBlobBytes = 6144;
 
 /** Only a key that the entry names is asked, itself or another replica of it: each question is a call that is logged. */
-async function unwrapByKms({ kms }: KeyGroup, { identities, contextOf }: UnwrapOptions): Promise<FoundPart> {
+async function unwrapByKms(
+  { kms }: KeyGroup,
+  { identities, contextOf }: UnwrapOptions,
+  budget: Budget,
+): Promise<FoundPart> {
   const held = identities.filter((identity) => identity instanceof KmsIdentity);
   const failures: SealwardError[] = [];
   let matched = false;
-  let calls = 0;
   for (const entry of kms) {
     const named = held
       .filter(({ recipient }) => isSameKey(recipient, entry.arn))
@@ -214,7 +226,7 @@ async function unwrapByKms({ kms }: KeyGroup, { identities, contextOf }: UnwrapO
     for (const identity of named) {
       matched = true;
       const blob = fromBase64(entry.enc);
-      if (blob === null || ++calls > maxKmsCalls) continue;
+      if (blob === null || blob.length === 0 || blob.length > maxBlobBytes || budget.calls-- <= 0) continue;
       try {
         const opened = await identity.decrypt(blob, contextOf?.(entry) ?? entry.context);
         if (opened === null) continue;

@@ -10,11 +10,11 @@ export interface ReadValue {
 
 /** Every value as it stands, encrypted or not. */
 export function valuesIn(documents: readonly MapValue[]): ReadValue[] {
-  const { leaves } = entriesOf(documents, nothing, { isEncrypted: false });
+  const { leaves } = entriesOf(documents, matchNothing, { isEncrypted: false });
   return leaves.map(({ path, item }) => ({ path, bytes: item.bytes }));
 }
 
-const nothing: Selection = { asks: "key", matches: () => false, encryptsMatches: true };
+export const matchNothing: Selection = { asks: "key", matches: () => false, encryptsMatches: true };
 
 /** A Secret, or a list with one. */
 export function holdsSecret(values: readonly ReadValue[]): boolean {

@@ -33,6 +33,7 @@ export {
   contextOf,
   type EncryptionContext,
   environmentContext,
+  isOurContext,
   isSameKey,
   type Kms,
   KmsIdentity,

@@ -17,7 +17,6 @@ interface Health {
   failures: number;
   /** The last failure in our words. */
   said: string;
-  since: number;
   /** No call before this time. */
   until: number;
   isProbing: boolean;
@@ -55,11 +54,8 @@ export class KmsGuard {
     if (health === undefined || health.failures < this.#options.failures) return;
     const now = this.#options.now();
     if (now >= health.until && !health.isProbing) return;
-    const seconds = Math.max(0, Math.round((now - health.since) / 1000));
-    throw new SealwardError(
-      "key-unreachable",
-      `${health.said}; it has failed ${health.failures} times in a row for ${seconds} s, and is left alone for a moment`,
-    );
+    // In the words of the last failure, with nothing that counts: who shows it is not to show it anew each time.
+    throw new SealwardError("key-unreachable", health.said);
   }
 
   async #watched<T>(arn: string, call: () => Promise<T>): Promise<T> {
@@ -85,6 +81,6 @@ export class KmsGuard {
     const until = failures >= this.#options.failures ? now + this.#options.pauseMs : 0;
     // A call from before the pause says nothing of the probe that is out.
     const isProbing = !isProbe && before?.isProbing === true;
-    this.#health.set(arn, { failures, said, since: before?.since ?? now, until, isProbing });
+    this.#health.set(arn, { failures, said, until, isProbing });
   }
 }

@@ -68,11 +68,25 @@ export interface KeyArn {
 const arnPattern =
   /^arn:(aws(?:-[a-z]{1,10}){0,3}):kms:((?:[a-z]{2,3}|eusc)(?:-[a-z]{1,12}){1,3}-\d{1,2}):(\d{12}):(?:key\/([A-Za-z0-9-]{1,64})|(alias\/[A-Za-z0-9/_-]{1,250}))$/;
 
+/** How the Regions of each partition begin; all others are of `aws`. */
+const partitions: Readonly<Record<string, string>> = {
+  "aws-cn": "cn-",
+  "aws-us-gov": "us-gov-",
+  "aws-iso": "us-iso-",
+  "aws-iso-b": "us-isob-",
+  "aws-iso-e": "eu-isoe-",
+  "aws-iso-f": "us-isof-",
+  "aws-eusc": "eusc-",
+};
+
 /** Null where the text is no ARN of a KMS key or alias. */
 export function parseKeyArn(text: string): KeyArn | null {
   const match = arnPattern.exec(text);
   if (match === null) return null;
   const [, partition = "", region = "", account = "", key, alias = ""] = match;
+  // The SDK takes the host from the Region: a Region of another partition is another cloud.
+  const home = Object.entries(partitions).find(([, prefix]) => region.startsWith(prefix))?.[0] ?? "aws";
+  if (home !== partition) return null;
   return { partition, region, account, key: key ?? alias };
 }
 

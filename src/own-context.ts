@@ -2,29 +2,44 @@
 // its KMS entries say the same as that. Confirms no environment: it only keeps what was copied from opening something else.
 import { bindingPath } from "./binding.ts";
 import { SealwardError } from "./errors.ts";
-import { holdsSecret, type ReadValue, valuesIn } from "./holds-secret.ts";
+import { holdsSecret, matchNothing, type ReadValue, valuesIn } from "./holds-secret.ts";
 import { contextOf, type EncryptionContext, isOurContext } from "./kms.ts";
 import { environmentAnnotation, readManifestShape, scopeAnnotation, scopes } from "./manifest.ts";
 import { assertContexts, assertEnvironmentContext, type RefuseAs } from "./recipients.ts";
 import type { KmsEntry, SopsMetadata } from "./sops-metadata.ts";
+import { entriesOf } from "./sops-tree.ts";
+import { aadOfPath } from "./sops-value.ts";
 import type { StoreFile, Value } from "./store.ts";
 import type { YamlSource } from "./yaml-source.ts";
 import { YamlFile } from "./yaml-store.ts";
 
 /**
- * The manifest of a file that has a binding, null for one that has none. One that is written in another format, or has further
- * documents, would be read as a file without a binding. @throws several-documents, shape-invalid
+ * The manifest of a file that has a binding, null for one that has none. One that is written in another format, has further
+ * documents, or spells the way to its binding otherwise, would be read as a file without a binding.
+ * @throws several-documents, shape-invalid
  */
 export function boundManifest(file: StoreFile): YamlSource | null {
-  if (!file.documents.some((document) => hasPath(document, bindingPath))) return null;
+  if (!holdsBinding(file)) return null;
   const [source, second] = file instanceof YamlFile ? file.sources : [];
-  if (source !== undefined && second === undefined) return source;
+  const isPlain = file.documents.some((document) => hasPath(document, bindingPath));
+  if (isPlain && source !== undefined && second === undefined && source.root.get("kind") === "Secret") return source;
   throw new SealwardError(
     second === undefined ? "shape-invalid" : "several-documents",
-    "The file has a binding, and is not one YAML document as a sealed file is",
+    "The file has a binding, and is not a Secret in one YAML document as a sealed file is",
     { file: file.file },
   );
 }
+
+/**
+ * True where some value would open as a binding, however its file is written: SOPS puts names together with colons and leaves
+ * lists out, so other names can lead to the same additional data, and the MAC knows no names at all.
+ */
+export function holdsBinding(file: StoreFile): boolean {
+  const { leaves } = entriesOf(file.documents, matchNothing, { isEncrypted: false });
+  return leaves.some(({ aad }) => aad === bindingAad);
+}
+
+const bindingAad = aadOfPath(bindingPath);
 
 function hasPath(value: Value, [name, ...rest]: readonly string[]): boolean {
   if (name === undefined) return true;

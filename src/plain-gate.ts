@@ -5,6 +5,7 @@ import type { EnvironmentPolicy } from "./environment.ts";
 import { SealwardError } from "./errors.ts";
 import { holdsSecret, type ReadValue, valuesIn } from "./holds-secret.ts";
 import { environmentContext } from "./kms.ts";
+import { holdsBinding } from "./own-context.ts";
 import {
   assertEnvironmentContext,
   assertRecipients,
@@ -36,6 +37,7 @@ export function checkPlain(
 
 function keyless(file: StoreFile, environment: EnvironmentPolicy): readonly Notice[] {
   assertNoSecret(valuesIn(file.documents), file);
+  assertNoBinding(file);
   const metadata = metadataOf(file);
   const place = file.metadataOffset < 0 ? { file: file.file } : file.placeOf(file.metadataOffset);
   const refuse = (code: Notice["code"], message: string) => new SealwardError(code, message, place);
@@ -122,6 +124,14 @@ function assertNoSecret(values: readonly ReadValue[], file: StoreFile): void {
       "The file holds a Secret that is not sealed as one: under a seal.yaml a Secret is a file of its own, with a binding",
       { file: file.file },
     );
+}
+
+/** A Secret whose clear names were changed, so that it passes for another file, keeps its binding: that opens in one place only. */
+function assertNoBinding(file: StoreFile): void {
+  if (holdsBinding(file))
+    throw new SealwardError("shape-invalid", "The file has the binding of a sealed Secret, and is none", {
+      file: file.file,
+    });
 }
 
 /** Identities of other environments open nothing here, whatever an entry is called. */

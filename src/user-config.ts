@@ -11,8 +11,14 @@ export interface UserConfig {
     readonly stsEndpoint?: string | undefined;
     readonly useFips?: boolean | undefined;
     /** By the environment's name. */
-    readonly callers: ReadonlyMap<string, AwsCaller>;
+    readonly callers: ReadonlyMap<string, PlacedCaller>;
   };
+}
+
+/** Names of environments are anybody's: a role is for those of the repositories it was meant for. */
+export interface PlacedCaller extends AwsCaller {
+  /** Absolute, or with `~/` in front: below one of these the seal.yaml lies. */
+  readonly folders: readonly string[];
 }
 
 export const noUserConfig: UserConfig = { aws: { callers: new Map() } };
@@ -38,21 +44,33 @@ export function parseUserConfig(text: string, file: string): UserConfig {
   const environments = listed === undefined ? [] : reader.environments(listed as YAMLMap, "aws.environments");
   return {
     aws: {
-      endpoint: reader.text(map, "endpoint", isEndpoint, "a URL that begins with https:// or http://"),
-      stsEndpoint: reader.text(map, "stsEndpoint", isEndpoint, "a URL that begins with https:// or http://"),
+      endpoint: reader.text(map, "endpoint", isEndpoint, endpoints),
+      stsEndpoint: reader.text(map, "stsEndpoint", isEndpoint, endpoints),
       useFips: reader.flag(map, "fips"),
       callers: new Map(environments.map(({ name, value }) => [name, callerIn(reader, name, value)])),
     },
   };
 }
 
-function callerIn(reader: ConfigReader, name: string, map: YAMLMap): AwsCaller {
-  reader.assertKeys(map, ["profile", "role"], `aws.environments.${name}`);
+function callerIn(reader: ConfigReader, name: string, map: YAMLMap): PlacedCaller {
+  const where = `aws.environments.${name}`;
+  reader.assertKeys(map, ["folders", "profile", "role"], where);
+  const folders = reader.list(
+    map,
+    "folders",
+    (text) => /^(?:~?\/|[A-Za-z]:[\\/])/.test(text),
+    "a list of folders, absolute or ~/…",
+  );
+  if (folders.length === 0)
+    throw reader.refuse(`${where} needs folders: where the repositories are whose environment ${name} is meant`, map);
   const profile = reader.text(map, "profile", (text) => /^[\w+=,.@/ -]{1,128}$/.test(text), "the name of a profile");
   const role = reader.text(map, "role", isRoleArn, "the ARN of a role, arn:aws:iam::ACCOUNT:role/NAME");
-  return { profile, role };
+  return { folders, profile, role };
 }
 
+/** Data keys and credentials travel there: in the clear only within the machine. */
 function isEndpoint(text: string): boolean {
-  return /^https?:\/\/[^\s/@]+(?:\/[^\s]*)?$/.test(text);
+  return /^(?:https:\/\/[^\s/@]+|http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?)(?:\/\S*)?$/.test(text);
 }
+
+const endpoints = "a URL that begins with https://, or http:// on this machine";

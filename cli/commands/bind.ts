@@ -33,7 +33,7 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
       isBoundSecret: document.carrier !== null,
     },
   );
-  const kms = await kmsOf(io, found.environment);
+  const kms = await kmsOf(io, found);
   const changes = { file, isSecret: true };
   const {
     text,

@@ -12,8 +12,8 @@ import {
   parseKeyArn,
   SealwardError,
 } from "../../src/index.ts";
-import { awsKms, userConfig } from "../aws.ts";
-import { configMissing } from "../environment.ts";
+import { awsKms, callerFor } from "../aws.ts";
+import { configMissing, type Governed } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { HintedError, safeJson, safeText } from "../report.ts";
 import { findSettings } from "../settings.ts";
@@ -62,7 +62,9 @@ export async function doctor(io: Io, options: DoctorOptions): Promise<void> {
     );
   const answers: Answer[] = [];
   for (const environment of asked)
-    answers.push(await examine(io, environment, sharedKeys(environment, all, settings.config.recovery.kms)));
+    answers.push(
+      await examine(io, { environment, settings }, sharedKeys(environment, all, settings.config.recovery.kms)),
+    );
   if (options.output === "json") await io.stdout.write(`${safeJson(answers)}\n`);
   else for (const line of answers.flatMap(linesOf)) await io.stdout.write(`${safeText(line)}\n`);
   const count = answers.flatMap(({ findings }) => findings).length;
@@ -72,11 +74,12 @@ export async function doctor(io: Io, options: DoctorOptions): Promise<void> {
   });
 }
 
-async function examine(io: Io, environment: EnvironmentPolicy, findings: Finding[]): Promise<Answer> {
+async function examine(io: Io, governed: Governed, findings: Finding[]): Promise<Answer> {
+  const { environment } = governed;
   const { name, ageRecipients, kmsRecipients } = environment;
   const answer = { environment: name, ageRecipients: ageRecipients.length };
   if (kmsRecipients.length === 0) return { ...answer, callers: [], keys: [], findings };
-  const caller = (await userConfig(io)).aws.callers.get(name) ?? {};
+  const caller = await callerFor(io, governed);
   findings.push(...doubledCredentials(io));
   const { callers, problem } = await callersOf(io, kmsRecipients, caller);
   if (problem !== null) return { ...answer, callers, keys: [], findings: [...findings, problem] };

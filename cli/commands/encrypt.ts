@@ -89,11 +89,12 @@ async function sealSecret(io: Io, input: Input, options: EncryptOptions): Promis
   const manifest = await hinting(yamlHint, () => readManifest(document.text, document.name));
   // Before the environment: the advice for a sealed file does not depend on where it belongs.
   if (manifest.sealed) throw alreadySealed(document.name);
-  const { environment } = required(
+  const governed = required(
     io,
     await findGoverning(io, document, manifest, { ...options, isPlainInput: !options.inPlace }),
     { ...options, name: document.name },
   );
+  const { environment } = governed;
   if (ruleFromFlags(options) !== null)
     throw new UsageError(
       "Cannot seal a Secret by another selection rule: all of data and stringData is sealed",
@@ -109,7 +110,7 @@ async function sealSecret(io: Io, input: Input, options: EncryptOptions): Promis
     environment,
     ...(options.scope === undefined ? {} : { scope: options.scope }),
     ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
-    kms: await kmsOf(io, environment, options.load),
+    kms: await kmsOf(io, governed, options.load),
     now: io.now(),
     file: document.name,
   });
@@ -137,12 +138,13 @@ async function sealOther(
   if (options.governed) {
     // Its path, or --env, says which environment it belongs to.
     const sources = { ...options, isPlainInput: !options.inPlace };
-    const governed = await findGoverning(io, input, { sealed: false }, sources);
-    const { environment } = required(io, governed, { ...options, name: input.name });
+    const found = await findGoverning(io, input, { sealed: false }, sources);
+    const governed = required(io, found, { ...options, name: input.name });
+    const { environment } = governed;
     const onlyEncrypted = options.macOnlyEncrypted ?? false;
     const { text, notices } = await sealPlain(source, environment, {
       ...how,
-      kms: await kmsOf(io, environment, options.load),
+      kms: await kmsOf(io, governed, options.load),
       rule: ruleFromFlags(options),
       onlyEncrypted,
     });

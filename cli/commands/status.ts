@@ -1,9 +1,9 @@
 // seal status: opens sealed files through the gate and says of each who opened it, and of a KMS key with which of its materials.
 // Shows no value and changes nothing.
 import { describeKey, type ErrorCode, openPlain, openSealed, SealwardError } from "../../src/index.ts";
-import { awsKms, type Load, loadOf, userConfig } from "../aws.ts";
+import { awsKms, callerFor, type Load, loadOf } from "../aws.ts";
 import { documentIn, type Input, readInput } from "../document.ts";
-import { configMissing, findExpectation, findGoverning, type Sources } from "../environment.ts";
+import { configMissing, findExpectation, findGoverning, type Governed, type Sources } from "../environment.ts";
 import { shortRecipient, withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { isManifest } from "../kinds.ts";
@@ -80,7 +80,7 @@ async function ofSecret(io: Io, input: Input, options: How): Promise<Answer> {
     openSealed(document.content, found.expectation, identities, document.name),
   );
   for (const value of opened.data.values()) value.fill(0);
-  return answerOf(io, input.name, found.environment.name, opened);
+  return answerOf(io, input.name, found, opened);
 }
 
 async function ofOther(io: Io, input: Input, options: How): Promise<Answer> {
@@ -91,7 +91,7 @@ async function ofOther(io: Io, input: Input, options: How): Promise<Answer> {
     openPlain(source, governed.environment, { identities }),
   );
   opened.bytes.fill(0);
-  return answerOf(io, input.name, governed.environment.name, opened);
+  return answerOf(io, input.name, governed, opened);
 }
 
 interface Opened {
@@ -104,13 +104,13 @@ interface Opened {
 async function answerOf(
   io: Io,
   file: string,
-  environment: string,
+  governed: Governed,
   { lastModified, openedBy, keyMaterialIds, notices }: Opened,
 ): Promise<Answer> {
   const openers: Opener[] = [];
   for (const recipient of openedBy) {
     const keyMaterialId = keyMaterialIds.get(recipient);
-    const current = keyMaterialId === undefined ? null : await currentMaterial(io, recipient, environment);
+    const current = keyMaterialId === undefined ? null : await currentMaterial(io, recipient, governed);
     openers.push({
       recipient,
       ...(keyMaterialId === undefined ? {} : { keyMaterialId }),
@@ -118,13 +118,14 @@ async function answerOf(
     });
   }
   const messages = notices.map(({ message }) => message);
+  const environment = governed.environment.name;
   return { file, status: "opened", environment, lastModified, openedBy: openers, notices: messages };
 }
 
 /** Asked once for each key; null where the caller may not ask, which stops nothing. */
-function currentMaterial(io: Io, arn: string, environment: string): Promise<string | null> {
-  return io.once(`material ${environment} ${arn}`, async () => {
-    const caller = (await userConfig(io)).aws.callers.get(environment) ?? {};
+function currentMaterial(io: Io, arn: string, governed: Governed): Promise<string | null> {
+  return io.once(`material ${governed.environment.name} ${arn}`, async () => {
+    const caller = await callerFor(io, governed);
     try {
       return (await describeKey(await awsKms(io), arn, caller)).currentKeyMaterialId ?? null;
     } catch (problem) {

@@ -77,7 +77,10 @@ describe("seal doctor", () => {
   it("names the role of the user's configuration as the caller", async () => {
     const { arn } = server.createKey({ region: "eu-west-1" });
     const dir = repository({ prod: [arn] });
-    dir.write("user.yaml", `version: 1\naws:\n  environments:\n    prod:\n      role: ${role}\n`);
+    dir.write(
+      "user.yaml",
+      `version: 1\naws:\n  environments:\n    prod:\n      folders: ${dir.path}\n      role: ${role}\n`,
+    );
     const { stdout } = await dir.run(["doctor"], { ...as(), env: { SEAL_CONFIG: "user.yaml", USER: "ada" } });
     expect(stdout).toContain("as arn:aws:sts::111122223333:assumed-role/openers/seal-ada, by an assumed role");
   });

@@ -139,7 +139,7 @@ async function expectSilentErrors({ world, secrets, dataKey, aws }: Setup): Prom
 test("whatever fails, with a role or without, no command and no error shows what is secret, and no file changes", async () => {
   const setup = await setUp();
   const { world } = setup;
-  const roles = ["prod", "staging"].map((name) => `    ${name}: { role: "${role}" }\n`);
+  const roles = ["prod", "staging"].map((name) => `    ${name}: { folders: /, role: "${role}" }\n`);
   const SEAL_CONFIG = join(world.dir.home, "roles.yaml");
   writeFileSync(SEAL_CONFIG, `version: 1\naws:\n  environments:\n${roles.join("")}`);
   for (const fault of faults) {

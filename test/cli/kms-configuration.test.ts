@@ -16,8 +16,8 @@ describe("the user's own configuration", () => {
   const text = `version: 1
 aws:
   environments:
-    prod: { role: "${role("prod-sealer")}" }
-    staging: { role: "${role("staging-sealer")}" }
+    prod: { folders: /, role: "${role("prod-sealer")}" }
+    staging: { folders: /, role: "${role("staging-sealer")}" }
 `;
   const withRoles = () =>
     kmsWorld({
@@ -118,7 +118,7 @@ aws:
 
   test.each<[string, string, number]>([
     ["an unknown key", "version: 1\naws:\n  region: eu-west-1\n", 3],
-    ["a role that is none", "version: 1\naws:\n  environments:\n    prod: { role: admin }\n", 4],
+    ["a role that is none", "version: 1\naws:\n  environments:\n    prod: { folders: /, role: admin }\n", 4],
     ["an endpoint that is none", "version: 1\naws:\n  endpoint: ftp://x\n", 3],
     ["something that is no YAML", `version: 1\naws: "${canary}\n`, 3],
   ])("with %s is refused at its line, before anything is asked or written", async (_, config, line) => {

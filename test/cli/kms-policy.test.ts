@@ -4,7 +4,9 @@ import { describe, expect, test } from "vitest";
 import { generateAgeIdentity } from "../../src/index.ts";
 import { type GitDir, gitdir, type Outcome, succeed } from "./gitdir.ts";
 
-const arn = (key: string, partition = "aws"): string => `arn:${partition}:kms:eu-central-1:111122223333:${key}`;
+const regions: Readonly<Record<string, string>> = { "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1" };
+const arn = (key: string, partition = "aws"): string =>
+  `arn:${partition}:kms:${regions[partition] ?? "eu-central-1"}:111122223333:${key}`;
 const stagingKey = arn("key/1");
 const prodKey = arn("key/2");
 const recoveryKey = arn("key/3");

@@ -72,7 +72,7 @@ test("a profile and a role of the user's configuration are used, and one that a 
     join(it.dir.home, ".aws", "credentials"),
     `[work]\naws_access_key_id = ${AWS_ACCESS_KEY_ID}\naws_secret_access_key = ${AWS_SECRET_ACCESS_KEY}\n`,
   );
-  userConfig(it.dir, `version: 1\naws:\n  environments:\n    prod: { profile: work, role: "${role}" }\n`);
+  userConfig(it.dir, `version: 1\naws:\n  environments:\n    prod: { folders: /, profile: work, role: "${role}" }\n`);
   const sealed = await seal(it, ["encrypt", "-o", prod], { stdin: manifest() });
   expect(sealed.code, sealed.stderr).toBe(0);
   it.dir.write(prod, it.dir.read(prod).replace('aws_profile: ""', "aws_profile: elsewhere"));
@@ -120,7 +120,7 @@ test("no credentials at all are missed by name, with what to do", async () => {
 
 test("a profile that is not there is missed, and nothing else is tried", async () => {
   const it = await world();
-  userConfig(it.dir, "version: 1\naws:\n  environments:\n    prod: { profile: no-such-profile }\n");
+  userConfig(it.dir, "version: 1\naws:\n  environments:\n    prod: { folders: /, profile: no-such-profile }\n");
   const { code, stderr } = await seal(it, ["encrypt", "--env", "prod"], { stdin: manifest(), env: keysOf(it) });
   expect([code, it.server.calls], stderr).toEqual([5, []]);
   expect(stderr).toContain("(credentials-missing)");

@@ -6,7 +6,16 @@ import { documentDigest } from "../../src/bytes.ts";
 import { KmsIdentity, setInSops } from "../../src/index.ts";
 import { awsAt } from "../support/kms-environments.ts";
 import { canary, type GitDir, gitdir, manifest, succeed } from "./gitdir.ts";
-import { awsOf, contextsOf, expectRefused, type KmsWorld, kmsWorld, operations, sealedFile } from "./kms-world.ts";
+import {
+  awsOf,
+  contextsOf,
+  expectRefused,
+  foreignlySealed,
+  type KmsWorld,
+  kmsWorld,
+  operations,
+  sealedFile,
+} from "./kms-world.ts";
 
 const prod = "deploy/prod/db.sealed.yaml";
 const strict = { "sealward-environment": "prod", "sealward-namespace": "payments", "sealward-name": "db" };
@@ -30,18 +39,8 @@ async function setAsSops({ server, dir, keys }: KmsWorld, field: string, value: 
 }
 
 /** A Secret as sops seals it: no binding, and this encryption context. */
-async function foreignlyMade(world: KmsWorld, context: string | null, rule = "^(data|stringData)$"): Promise<string> {
-  const elsewhere = gitdir({ "db.yaml": manifest() });
-  const { stdout } = await succeed(
-    elsewhere.run(
-      ["encrypt", "--kms", world.keys.prod, "--encrypted-regex", rule, "db.yaml"].concat(
-        context === null ? [] : ["--encryption-context", context],
-      ),
-      awsOf(world.server),
-    ),
-  );
-  world.server.forgetCalls();
-  return stdout;
+function foreignlyMade(world: KmsWorld, context: string | null, rule = "^(data|stringData)$"): Promise<string> {
+  return foreignlySealed(world, { name: "db.yaml", text: manifest(), context, rule });
 }
 
 describe("a file with another context", () => {
@@ -195,13 +194,12 @@ describe("a sealed Secret without a binding", () => {
   test.each(["db.yaml", "db.json"])("is unbound where no seal.yaml governs, too: %s", async (name) => {
     const world = await kmsWorld();
     const fields = { apiVersion: "v1", kind: "Secret", metadata: { name: "db" }, stringData: { PASSWORD: canary } };
-    const elsewhere = gitdir({ [name]: name.endsWith("json") ? JSON.stringify(fields) : manifest() });
+    const text = name.endsWith("json") ? JSON.stringify(fields) : manifest();
+    const elsewhere = gitdir({});
     const aws = awsOf(world.server);
-    const rule = ["--encrypted-regex", "^(data|stringData)$"];
+    const rule = "^(data|stringData)$";
     for (const context of [ours, "sealward-environment:prod"]) {
-      const args = ["encrypt", "--kms", world.keys.prod, "--encryption-context", context, name];
-      elsewhere.write(`sealed-${name}`, (await succeed(elsewhere.run([...args, ...rule], aws))).stdout);
-      world.server.forgetCalls();
+      elsewhere.write(`sealed-${name}`, await foreignlySealed(world, { name, text, context, rule }));
       for (const argv of [
         ["decrypt", `sealed-${name}`],
         ["decrypt", "--ignore-mac", `sealed-${name}`],
@@ -218,10 +216,9 @@ describe("a sealed Secret without a binding", () => {
 
   test("is unbound where it shows only once it is open that it is a Secret", async () => {
     const world = await kmsWorld();
-    const elsewhere = gitdir({ "db.yaml": manifest() });
+    const how = { name: "db.yaml", text: manifest(), context: "sealward-environment:prod", rule: null };
+    const elsewhere = gitdir({ "db.yaml": await foreignlySealed(world, how) });
     const aws = awsOf(world.server);
-    const args = ["encrypt", "-i", "--kms", world.keys.prod, "--encryption-context", "sealward-environment:prod"];
-    await succeed(elsewhere.run([...args, "db.yaml"], aws));
     expect(elsewhere.read("db.yaml")).toContain("kind: ENC[");
     await expectRefused({ ...world, dir: elsewhere }, () => elsewhere.run(["decrypt", "db.yaml"], aws), {
       code: "unbound",

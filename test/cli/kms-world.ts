@@ -3,11 +3,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
-import type { EncryptionContext, ErrorCode } from "../../src/index.ts";
+import { type EncryptionContext, type ErrorCode, sealSops } from "../../src/index.ts";
 import { metadataOf } from "../../src/sops-file.ts";
 import type { KmsEntry } from "../../src/sops-metadata.ts";
 import { storeNamed, storeOf } from "../../src/stores.ts";
 import { type KmsServer, type KmsServerOptions, startKmsServer } from "../support/kms/kms-server.ts";
+import { awsAt } from "../support/kms-environments.ts";
 import { canary, type GitDir, type Given, gitdir, type Outcome, succeed } from "./gitdir.ts";
 
 export const account = "111122223333";
@@ -133,4 +134,27 @@ export function userConfig({ home }: GitDir, text: string): string {
   const file = join(folder, "config.yaml");
   writeFileSync(file, text);
   return file;
+}
+
+/**
+ * A plain file as another tool would seal it to a key: with whatever context, `name:value` with commas between, also with one
+ * of ours, which `seal encrypt` gives to nothing that no seal.yaml governs.
+ */
+export async function foreignlySealed(
+  { server, keys }: Pick<KmsWorld, "server" | "keys">,
+  { name, text, context, rule }: { name: string; text: string; context: string | null; rule: string | null },
+): Promise<string> {
+  const kms = awsAt({ endpoint: server.endpoint, credentials: server.credentials() }).as();
+  const pairs = context === null ? [] : context.split(",").map((pair) => pair.split(":"));
+  const { text: sealed } = await sealSops(
+    { bytes: Buffer.from(text), store: storeOf(name), file: name },
+    {
+      recipients: { groups: [[{ arn: keys.prod, context: Object.fromEntries(pairs) as EncryptionContext }]] },
+      rule: rule === null ? null : { name: "encrypted_regex", pattern: rule },
+      kms,
+      now: new Date("2026-11-23T10:00:00Z"),
+    },
+  );
+  server.forgetCalls();
+  return sealed;
 }

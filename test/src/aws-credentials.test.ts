@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import type { KMSClient } from "@aws-sdk/client-kms";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type AwsCaller, AwsKms, type AwsKmsOptions, asSessionName } from "../../src/index.ts";
@@ -66,6 +67,10 @@ function aws(options: Partial<AwsKmsOptions> = {}): AwsKms {
 const callsOf = (service: "kms" | "sts") => server.calls.filter((call) => call.service === service);
 const key = (where = region) => server.createKey({ region: where }).arn;
 const encrypt = (kms: AwsKms, arn: string, caller: AwsCaller) => kms.as(caller).encrypt({ arn, plaintext, context });
+
+/** The SDK's client that a call is made with. */
+const clientOf = (calls: AwsKms, arn: string, caller: AwsCaller): Promise<KMSClient> =>
+  calls.call({ action: "none", arn }, caller, async (client) => client);
 
 describe("a role", () => {
   it("is assumed, and calls under the name of its session", async () => {
@@ -171,14 +176,14 @@ describe("a role", () => {
     const calls = aws();
     const arn = key();
     const clients = [
-      await calls.client(arn, {}),
-      await calls.client(arn, { profile: trusted }),
-      await calls.client(arn, { role: trusted }),
-      await calls.client(arn, { role: trusted, profile: "x" }),
-      await calls.client(key("eu-central-1"), {}),
+      await clientOf(calls, arn, {}),
+      await clientOf(calls, arn, { profile: trusted }),
+      await clientOf(calls, arn, { role: trusted }),
+      await clientOf(calls, arn, { role: trusted, profile: "x" }),
+      await clientOf(calls, key("eu-central-1"), {}),
     ];
     expect(new Set(clients).size).toBe(clients.length);
-    expect(await calls.client(key(), {})).toBe(clients[0]);
+    expect(await clientOf(calls, key(), {})).toBe(clients[0]);
   });
 });
 
@@ -191,9 +196,12 @@ describe("the host that is called", () => {
     ["cn-north-1", undefined, "kms.cn-north-1.amazonaws.com.cn"],
     ["eusc-de-east-1", undefined, "kms.eusc-de-east-1.amazonaws.eu"],
   ])("in %s, FIPS %s: %s", async (where, useFips, host) => {
+    const partition =
+      { c: "aws-cn", g: "aws-us-gov", e: "aws-eusc" }[/^(?:us-)?(cn|gov|eusc)-/.exec(where)?.[1]?.[0] ?? ""] ?? "aws";
     const calls = new AwsKms({ sessionName: "x", now: () => 0, useFips, credentials: server.credentials() });
-    const { endpointProvider, useFipsEndpoint } = (await calls.client(`arn:aws:kms:${where}:${account}:key/x`, {}))
-      .config;
+    const { endpointProvider, useFipsEndpoint } = (
+      await clientOf(calls, `arn:${partition}:kms:${where}:${account}:key/x`, {})
+    ).config;
     const { url } = endpointProvider({ Region: where, UseFIPS: await useFipsEndpoint(), UseDualStack: false });
     expect(url.hostname).toBe(host);
     await calls.close();
@@ -230,7 +238,7 @@ for (const { env = {}, caller = {}, options = {} } of cases) {
     problem = error;
   }
   const { code = "none", message } = problem;
-  const client = await aws.client(arn, caller);
+  const client = await aws.call({ action: "none", arn }, caller, async (given) => given);
   outcomes.push({ code, message, ms: performance.now() - begin, fips: await client.config.useFipsEndpoint() });
   await aws.close();
 }

@@ -447,10 +447,52 @@ describe("a call is tried", () => {
     expect(server.calls).toHaveLength(9);
     const { code, message } = await encrypting();
     expect(server.calls).toHaveLength(9);
-    expect([code, message]).toEqual(["key-unreachable", expect.stringContaining("3 times in a row")]);
+    expect([code, message]).toEqual(["key-unreachable", expect.stringContaining("AWS is not available")]);
     server.faults.clear();
     time = 10_000;
     await kms.encrypt({ arn, plaintext, context });
     expect(server.calls).toHaveLength(10);
+  });
+});
+
+describe("an answer that does not end", () => {
+  const whole = JSON.stringify({ KeyId: "KEY", CiphertextBlob: Buffer.alloc(8).toString("base64") });
+
+  it("gives its connections back, so that the next calls are made", async () => {
+    let stalls = true;
+    const stub = await answering((response, body) => {
+      response.writeHead(200, { "content-type": "application/x-amz-json-1.1" });
+      if (stalls) response.write("{");
+      else response.end(whole.replace("KEY", (JSON.parse(body) as { KeyId: string }).KeyId));
+    });
+    const kms = awsAt(
+      { endpoint: stub.endpoint, credentials: server.credentials() },
+      { maxInFlight: 2, longestMs: 150 },
+    );
+    const encrypting = (name: string) =>
+      kms.as().encrypt({ arn: `arn:aws:kms:${region}:111122223333:alias/${name}`, plaintext, context });
+    for (const name of ["a", "b"]) await expectRefusal(() => encrypting(name), "key-unreachable");
+    stalls = false;
+    await Promise.all(["c", "d", "e"].map(encrypting));
+    await kms.close();
+  });
+
+  it("is cut off where it is longer than any of AWS", async () => {
+    const piece = Buffer.alloc(64 * 1024, " ");
+    let sent = 0;
+    const stub = await answering((response) => {
+      response.writeHead(200, { "content-type": "application/x-amz-json-1.1" });
+      const more = (): void => {
+        sent += piece.length;
+        if (!response.destroyed) response.write(piece, () => setImmediate(more));
+      };
+      more();
+    });
+    const kms = awsAt({ endpoint: stub.endpoint, credentials: server.credentials() });
+    const arn = `arn:aws:kms:${region}:111122223333:alias/a`;
+    await expectRefusal(() => kms.as().encrypt({ arn, plaintext, context }), "key-unreachable");
+    // What the system holds between the two comes on top.
+    expect(sent).toBeLessThan(64 * 1024 * 1024);
+    await kms.close();
   });
 });

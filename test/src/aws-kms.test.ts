@@ -121,11 +121,11 @@ describe("wrapping and unwrapping", () => {
 
   it("asks each key in its own Region", async () => {
     const kms = aws().as();
-    for (const region of [west, central, "us-gov-west-1"]) {
+    for (const region of [west, central, "us-east-2"]) {
       const { arn } = key({ region });
       await kms.encrypt({ arn, plaintext, context });
     }
-    expect(server.calls.map(({ region }) => region)).toEqual([west, central, "us-gov-west-1"]);
+    expect(server.calls.map(({ region }) => region)).toEqual([west, central, "us-east-2"]);
   });
 
   it.each(["", "alias/prod", "arn:aws:kms:evil.example.com:111122223333:key/x"])("calls nobody for %j", async (arn) => {

@@ -139,15 +139,15 @@ describe("the bound on calls at the same time", () => {
 });
 
 describe("a key that fails again and again is left alone", () => {
-  it("after three failures in a row, for a while that the refusal tells of", async () => {
+  it("after three failures in a row, and says what the last failure was, no more and no less", async () => {
     const { clock, failing, run, names } = guarded();
     for (let count = 0; count < 3; count++) {
       await failing(one, away());
       clock.now += 4000;
     }
     const { message } = await expectRefusal(() => run(one), "key-unreachable");
-    expect(message).toContain("AWS is not available");
-    expect(message).toContain("3 times in a row for 12 s");
+    // A condition that shows it stays as it is, however long it lasts.
+    expect(message).toBe("AWS is not available");
     expect(names()).toEqual([]);
   });
 
@@ -219,8 +219,7 @@ describe("a key that fails again and again is left alone", () => {
     clock.now += pauseMs;
     await failing(one, away());
     clock.now += pauseMs - 1;
-    const { message } = await expectRefusal(() => run(one), "key-unreachable");
-    expect(message).toContain("4 times in a row for 20 s");
+    await expectRefusal(() => run(one), "key-unreachable");
     clock.now += 1;
     void run(one, "probe");
     expect(names()).toEqual(["probe"]);

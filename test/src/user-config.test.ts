@@ -11,9 +11,10 @@ aws:
   fips: true
   environments:
     prod:
+      folders: [~/work, /srv/ci]
       profile: work
       role: ${role}
-    dev: {profile: "work dev"}
+    dev: {folders: /, profile: "work dev"}
 `;
 
 describe("parseUserConfig()", () => {
@@ -25,8 +26,8 @@ describe("parseUserConfig()", () => {
       useFips: true,
     });
     expect([...aws.callers]).toEqual([
-      ["prod", { profile: "work", role }],
-      ["dev", { profile: "work dev", role: undefined }],
+      ["prod", { folders: ["~/work", "/srv/ci"], profile: "work", role }],
+      ["dev", { folders: ["/"], profile: "work dev", role: undefined }],
     ]);
   });
 
@@ -38,14 +39,18 @@ describe("parseUserConfig()", () => {
   it.each<[string, string, string, number]>([
     ["no version", "version: 1\n", "", 1],
     ["an unknown key", "aws:", "hooks: [x]\naws:", 2],
-    ["an unknown key of an environment", "      profile: work\n", "      exec: x\n", 8],
+    ["an unknown key of an environment", "      profile: work\n", "      exec: x\n", 9],
     ["an endpoint that is no URL", "https://kms.example:8443/base", "kms.example", 3],
     ["an endpoint with credentials in it", "https://kms.example", "https://user:word@kms.example", 3],
-    ["two endpoints", "http://127.0.0.1:4566", "[http://a, http://b]", 4],
+    ["two endpoints", "http://127.0.0.1:4566", "[https://a, https://b]", 4],
     ["fips in words", "fips: true", "fips: yes", 5],
-    ["a role that is a user", role, "arn:aws:iam::111122223333:user/me", 9],
+    ["a role that is a user", role, "arn:aws:iam::111122223333:user/me", 10],
     ["an environment in capitals", "    prod:", "    Prod:", 7],
-    ["an environment that is a text", '{profile: "work dev"}', "work", 10],
+    ["an environment that is a text", '{folders: /, profile: "work dev"}', "work", 11],
+    ["no folders", "      folders: [~/work, /srv/ci]\n", "", 8],
+    ["a folder that depends on where one is", "[~/work, /srv/ci]", "[work]", 8],
+    ["an endpoint in the clear", "https://kms.example:8443/base", "http://kms.example", 3],
+    ["an endpoint that only begins with this machine", "http://127.0.0.1:4566", "http://127.0.0.1.example", 4],
   ])("refuses %s, and says where", async (_, from, to, line) => {
     const error = await expectRefusal(() => parseUserConfig(full.replace(from, to), "config.yaml"), "config-invalid");
     expect([error.file, error.line]).toEqual(["config.yaml", line]);
