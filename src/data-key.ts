@@ -142,8 +142,9 @@ export async function unwrapFile(metadata: SopsMetadata, options: UnwrapOptions)
     let matched = false;
     const budget: Budget = { calls: maxKmsCalls };
     for (const [index, group] of groups.entries()) {
-      const isDecided = parts.length === threshold || parts.length + groups.length - index < threshold;
-      if (isDecided) break;
+      if (parts.length === threshold) break;
+      // Without hope nobody is asked any more; what lies here is still counted.
+      if (parts.length + groups.length - index < threshold) budget.calls = 0;
       const found = await unwrapGroup(group, options, budget);
       matched ||= found.matched;
       failures.push(...found.failures);

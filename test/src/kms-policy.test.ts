@@ -248,8 +248,12 @@ describe("the documents", () => {
     ]);
   });
 
-  test.each(["aws-cn", "aws-us-gov"])("of %s differ in the partition alone", (partition) => {
-    const there = (text: string): string => text.replaceAll("arn:aws:", `arn:${partition}:`);
+  test.each([
+    ["aws-cn", "cn-north-1"],
+    ["aws-us-gov", "us-gov-west-1"],
+  ])("of %s differ in the partition alone, and the Region", (partition, region) => {
+    const there = (text: string): string =>
+      text.replaceAll("arn:aws:", `arn:${partition}:`).replaceAll(/(?<=:kms:)[\w-]+(?=:)/g, region);
     const written = JSON.stringify(kmsPolicies(prod, [there(key)]));
     expect(written).toBe(there(JSON.stringify(kmsPolicies(prod, [key]))));
   });
