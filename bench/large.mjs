@@ -89,6 +89,7 @@ export async function throughputRows(library, manifest) {
   const environment = {
     name: "prod",
     ageRecipients: [identity.recipient],
+    kmsRecipients: [],
     paths: [],
     namespaces: [],
     defaultScope: "strict",

@@ -27,12 +27,17 @@ function start(): void {
   main((file) => (file === "./aws-sdk.cjs" ? chunk(join(__dirname, "aws-sdk")) : require(file)), __dirname);
 }
 
-/** A module beside the program, which others load with `require`. Its first line is the name of its build. */
+const chunks = new Map<string, { exports: object }>();
+
+/** A module beside the program, which others load with `require`: once, as that does. Its first line is the name of its build. */
 function chunk(path: string): object {
+  const known = chunks.get(path);
+  if (known !== undefined) return known.exports;
   const source = readFileSync(`${path}.cjs`, "latin1");
   const start = source.indexOf("\n") + 1;
   const text = `${source.slice(0, start)}(function (require, module) {${source.slice(start)}})`;
   const module = { exports: {} };
+  chunks.set(path, module);
   (compiled(path, text) as Chunk)(require, module);
   return module.exports;
 }
