@@ -88,9 +88,10 @@ try {
   const kms = await startKms(calling);
   try {
     const inCalling = runner({ cwd: calling, env: { ...env, ...kms.env }, maxBuffer: 1024 * 1024 * 1024 });
-    const lines = kmsRows({
+    const lines = await kmsRows({
       folder: calling,
       arn: kms.arn,
+      run: inCalling,
       ours: (...args) => inCalling(process.execPath, [seal, ...args]),
       theirs: hasSops ? (...args) => inCalling("sops", args) : null,
       floor,

@@ -231,17 +231,36 @@ export class AwsKms {
 /** No answer of KMS or STS is near this length. */
 const maxAnswerBytes = 256 * 1024;
 
-/** The bytes of an answer. An endless one ends here. */
-async function boundedCollector(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of stream) {
-    length += chunk.length;
-    // Leaving the loop ends the stream, and the connection with it.
-    if (length > maxAnswerBytes) throw new TypeError("the answer is longer than any of AWS");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** What a collector needs of Node's stream: iterating over one costs a tenth of a whole call. */
+interface Readable {
+  on(event: "data", listener: (chunk: Uint8Array) => void): this;
+  on(event: "end" | "close", listener: () => void): this;
+  on(event: "error", listener: (problem: Error) => void): this;
+  destroy(problem?: Error): void;
+}
+
+/** The bytes of an answer. An endless one ends here, and its connection with it. */
+function boundedCollector(stream: Readable): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    let isWhole = false;
+    stream
+      .on("data", (chunk) => {
+        length += chunk.length;
+        if (length > maxAnswerBytes) stream.destroy(new TypeError("the answer is longer than any of AWS"));
+        else chunks.push(chunk);
+      })
+      .on("end", () => {
+        isWhole = true;
+        resolve(Buffer.concat(chunks));
+      })
+      .on("error", reject)
+      .on("close", () => {
+        // An error takes longer to make than an answer to read.
+        if (!isWhole) reject(new TypeError("the answer was cut off"));
+      });
+  });
 }
 
 /** What STS takes: 2 to 64 of its characters. */
