@@ -4,17 +4,18 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { measure, row } from "./processes.mjs";
 
 export const callMs = 20;
 
-/** Starts the KMS with one key. */
-export async function startKms(folder) {
+/** Starts the KMS with one key. `more` is configuration of test/support/kms/serve.ts. */
+export async function startKms(folder, more = {}) {
   const outfile = join(folder, "kms-server.mjs");
   const entryPoints = ["test/support/kms/serve.ts"];
   await build({ entryPoints, outfile, bundle: true, platform: "node", format: "esm", logLevel: "error" });
-  const config = JSON.stringify({ latencyMs: callMs, keys: [{ region: "eu-west-1" }] });
+  const config = JSON.stringify({ latencyMs: callMs, keys: [{ region: "eu-west-1" }], ...more });
   const child = spawn(process.execPath, [outfile, config], { stdio: ["pipe", "pipe", "inherit"] });
   const [line] = await once(child.stdout, "data");
   const { endpoint, keys, credentials } = JSON.parse(String(line));
@@ -126,4 +127,28 @@ export async function kmsRows({ folder, arn, run, ours, theirs, floor, rounds, i
     `${names.length} files opened in one process with the library, as the controller opens them, 16 calls of ${callMs} ms in flight: ${Math.round(libraryMs[Math.floor(libraryMs.length / 2)])} ms`,
     `${names.length} files opened by one \`seal status\`, 16 calls of ${callMs} ms in flight: ${Math.round(all)} ms (at least ${(names.length / 16) * callMs} for the calls alone).${bySops}`,
   ];
+}
+
+/** The same files sealed and opened where one call in ten is throttled: what it costs, and that none is lost. */
+export async function throttledRow({ folder, runnerFor, isShort }) {
+  const kms = await startKms(folder, { throttleEvery: 10 });
+  try {
+    const run = runnerFor(kms.env);
+    const names = writeSecrets(folder, isShort ? 100 : 1000);
+    writeFileSync(
+      join(folder, "seal.yaml"),
+      `version: 1\nenvironments:\n  prod:\n    recipients:\n      kms: ["${kms.arn}"]\n    namespaces: [payments]\n`,
+    );
+    const seal = fileURLToPath(new URL("../dist/seal.cjs", import.meta.url));
+    run(process.execPath, [seal, "encrypt", "-i", ...names]);
+    const begin = performance.now();
+    const answers = JSON.parse(run(process.execPath, [seal, "status", "--output", "json", ...names]));
+    const ms = Math.round(performance.now() - begin);
+    const opened = answers.filter(({ status }) => status === "opened").length;
+    const { errors } = await kms.stop();
+    return `one call in ten throttled: ${opened} of ${names.length} files opened by one \`seal status\` in ${ms} ms; errors ${JSON.stringify(errors)}`;
+  } catch (problem) {
+    await kms.stop();
+    throw problem;
+  }
 }

@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { kmsRows, startKms } from "./kms.mjs";
+import { kmsRows, startKms, throttledRow } from "./kms.mjs";
 import { largeRows, readManifest, throughputRows } from "./large.mjs";
 import { measure, row, runner } from "./processes.mjs";
 
@@ -106,6 +106,13 @@ try {
       `calls: ${JSON.stringify(operations)}, errors: ${JSON.stringify(errors)}, at most ${maxInFlight} in flight`,
     );
     rmSync(calling, { recursive: true, force: true });
+  }
+  const throttled = mkdtempSync(join(tmpdir(), "sealward-bench-"));
+  try {
+    const runnerFor = (more) => runner({ cwd: throttled, env: { ...env, ...more }, maxBuffer: 1024 * 1024 * 1024 });
+    console.log(await throttledRow({ folder: throttled, runnerFor, isShort }));
+  } finally {
+    rmSync(throttled, { recursive: true, force: true });
   }
   console.log(`\n${(await throughputRows(await import("../dist/index.js"), readManifest())).join("\n")}`);
 } finally {

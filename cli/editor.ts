@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { SealwardError } from "../src/index.ts";
 import { splitCommand } from "./command-line.ts";
 import { decodeText } from "./document.ts";
-import type { Io } from "./io.ts";
+import { type Io, signals } from "./io.ts";
 import { findWorkTree } from "./settings.ts";
 
 /**
@@ -34,12 +34,14 @@ export async function editText(
     for (let next: string | null = text; next !== null; ) {
       if (interrupted !== null) throw cancelled();
       await io.fs.create(file, next);
-      const { status } = await io.run([...command, file], {
+      const { status, signal } = await io.run([...command, file], {
         cwd: folder,
         capture: false,
         started: (kill) => (endChild = kill),
       });
       endChild = null;
+      // A signal to both may have ended the editor before this program heard of its own.
+      interrupted ??= signals.find((one) => one === signal) ?? null;
       if (interrupted !== null && (status !== 0 || interrupted !== "SIGINT")) throw cancelled();
       interrupted = null;
       if (status !== 0) {

@@ -20,6 +20,8 @@ export class ReaderGone extends Error {}
 export interface Child {
   /** Exit status; null when a signal ended it, or when it could not be started. */
   readonly status: number | null;
+  /** The signal that ended it, if one did. */
+  readonly signal?: NodeJS.Signals | null;
   readonly stdout: Uint8Array;
 }
 
@@ -60,7 +62,8 @@ export interface RunOptions {
 // Far above any Secret, which the library limits; here only so that an endless pipe cannot fill the memory.
 const maxStdinBytes = 64 * 1024 * 1024;
 
-const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+/** Signals with which a person or the system asks a program to end. */
+export const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 export function nodeIo(process: NodeJS.Process): Io {
   return {
@@ -146,7 +149,7 @@ export async function runChild(command: readonly string[], options: RunOptions):
     if (child === null) return resolve({ status: null, stdout: new Uint8Array() });
     child.stdout?.on("data", (chunk: Uint8Array) => stdout.push(chunk));
     child.on("error", () => resolve({ status: null, stdout: new Uint8Array() }));
-    child.on("close", (status) => resolve({ status, stdout: Buffer.concat(stdout) }));
+    child.on("close", (status, signal) => resolve({ status, signal, stdout: Buffer.concat(stdout) }));
     options.started?.((signal) => {
       child.kill(signal);
       // SIGINT may be meant for the child alone; the others mean that we are to end, with what it left behind wiped.

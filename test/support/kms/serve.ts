@@ -6,10 +6,14 @@ import { type CreateKeyOptions, type KmsServerOptions, startKmsServer } from "./
 /** What JSON can say of the options. */
 export interface ServeConfig extends Omit<KmsServerOptions, "now" | "sleep"> {
   readonly keys?: readonly CreateKeyOptions[];
+  /** Every so many-th request is throttled. */
+  readonly throttleEvery?: number;
 }
 
-async function serve({ keys = [], ...options }: ServeConfig): Promise<void> {
+async function serve({ keys = [], throttleEvery, ...options }: ServeConfig): Promise<void> {
   const server = await startKmsServer(options);
+  if (throttleEvery !== undefined)
+    server.faults.use(({ total }) => (total % throttleEvery === 0 ? "throttle" : undefined));
   const say = (value: object): boolean => process.stdout.write(`${JSON.stringify(value)}\n`);
   const created = keys.map((key) => server.createKey(key));
   say({ endpoint: server.endpoint, keys: created, credentials: server.credentials() });
