@@ -29,7 +29,14 @@ const sources = Math.max(
   changedAt("code-cache.mjs"),
   ...["src", "cli", "controller", "examples", "test/support"].map(newestUnder),
 );
-const outputs = ["seal.cjs", "seal-main.cjs", "seal-main.bin", "sealward-controller.cjs", "index.js", "demo.cjs"].map(
-  (name) => changedAt(join("dist", name)),
-);
+const outputs = [
+  "seal.cjs",
+  "seal-main.cjs",
+  "seal-main.bin",
+  "aws-sdk.cjs",
+  "aws-sdk.bin",
+  "sealward-controller.cjs",
+  "index.js",
+  "demo.cjs",
+].map((name) => changedAt(join("dist", name)));
 if (Math.min(...outputs) < sources) run(process.execPath, ["build.mjs"]);

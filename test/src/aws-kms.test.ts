@@ -1,12 +1,13 @@
 // The calls to KMS by the real SDK, over HTTP to the test server: several keys, Regions, replicas and many files at once.
 // What a failure means is in aws-failure.test.ts, who calls in aws-credentials.test.ts.
 import { build } from "esbuild";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { unwrapFile } from "../../src/data-key.ts";
 import { type AwsKms, type AwsKmsOptions, KmsIdentity, openSealed, sealManifest } from "../../src/index.ts";
 import { metadataOf } from "../../src/sops-file.ts";
 import { loadYaml } from "../../src/yaml-store.ts";
 import { type CreatedKey, type KmsServer, startKmsServer } from "../support/kms/kms-server.ts";
+import { eachTestAlone } from "../support/kms-each-test.ts";
 import { awsAt, type KmsEnvironment, kmsEnvironment } from "../support/kms-environments.ts";
 import { canary, databaseSecret, expectRefusal, now } from "../support/sealing.ts";
 
@@ -25,15 +26,7 @@ afterAll(async () => {
   for (const aws of open) await aws.close();
   await server.close();
 });
-beforeEach(() => {
-  // The SDK draws how long it waits before it tries again: here it never waits.
-  vi.spyOn(Math, "random").mockReturnValue(0);
-  server.forgetCalls();
-});
-afterEach(() => {
-  server.faults.clear();
-  vi.restoreAllMocks();
-});
+eachTestAlone(() => server);
 
 function aws(options: Partial<AwsKmsOptions> = {}): AwsKms {
   const made = awsAt({ endpoint: server.endpoint, credentials: server.credentials() }, options);
