@@ -39,6 +39,7 @@ export const answers: Record<ErrorCode, Answer> = {
   "too-deep": say("input", "a Secret manifest is flat; remove the nesting or the aliases"),
   "duplicate-key": say("input", "keep one of the two keys"),
   "several-documents": say("input", `one Secret a file: put each document into its own, or ${oneByOne}`),
+  "merge-conflict": say("refused", (file) => `walk through it: \`seal git resolve ${file}\``),
   "path-missing": say("input", "`seal explain FILE` lists the keys of a file"),
   "not-a-secret": say("input", (_, { message }) =>
     /\bList\b/.test(message)
@@ -80,6 +81,10 @@ export const answers: Record<ErrorCode, Answer> = {
     "a file of another environment belongs there; else treat it as seen by that recipient: take it back from Git and rotate its values",
   ),
   "recipient-missing": say("refused", (file) => `someone who can open it seals it for them too: \`seal bind ${file}\``),
+  "recipient-expired": say(
+    "refused",
+    "take the recipient out of seal.yaml or give it a later date there; files that it opens need a new data key: `seal bind FILE`",
+  ),
   "recipient-invalid": say(
     "keys",
     "a recipient looks like age1…, is the line of an SSH .pub file, or the ARN of a KMS key; `seal keygen` prints one",
@@ -136,8 +141,13 @@ export const answers: Record<ErrorCode, Answer> = {
     "files",
     "nothing was changed; name an editor that waits until you are done: `export SEAL_EDITOR=vi`",
   ),
+  "git-failed": say("files", "check that git is installed and that the folder is a Git work tree"),
   cancelled: say("cancelled", "nothing was changed; run the command again when you are ready"),
   usage: say("usage", "see `seal help` and `seal help COMMAND`"),
+  "value-shared": say(
+    "refused",
+    (file) => `give each environment a value of its own: \`seal set ${file} KEY --generate\``,
+  ),
   "check-failed": say("refused", "correct the findings above"),
   "namespace-ungoverned": cluster,
   "namespace-contested": cluster,

@@ -1,0 +1,32 @@
+// What looks at files and surroundings and changes nothing: names, flags, help.
+import { Option } from "commander";
+import type { Declarations } from "./declaration.ts";
+import { formats, inputFormat, opening } from "./flags.ts";
+
+export const views: Declarations = {
+  check: (command, io) => {
+    command("check [paths...]", "check sealed files without a key, and find Secrets that are not sealed")
+      .option("--env <name>", "the environment that every file must belong to")
+      .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
+      .action(async (paths: string[], options) => (await import("../commands/check.ts")).check(io, paths, options));
+  },
+  explain: (command, io) => {
+    formats(command("explain <file>", "say who can open a file, what of it is encrypted, and which line decided that"))
+      .option("--env <name>", "the environment the file must belong to")
+      .option("--config <file>", "the .sops.yaml to use")
+      .action(async (file: string, options) => (await import("../commands/explain.ts")).explain(io, file, options));
+  },
+  status: (command, io) => {
+    inputFormat(
+      opening(command("status <files...>", "open sealed files and say by whom, and by which KMS key material")),
+    )
+      .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
+      .action(async (files: string[], options) => (await import("../commands/status.ts")).status(io, files, options));
+  },
+  doctor: (command, io) => {
+    command("doctor", "say as whom AWS is called, which state the KMS keys are in, and what may be done with them")
+      .option("--env <name>", "the one environment to look at")
+      .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
+      .action(async (options) => (await import("../commands/doctor.ts")).doctor(io, options));
+  },
+};
