@@ -14,6 +14,7 @@ export const errorCodes = [
   "too-deep",
   "duplicate-key",
   "several-documents",
+  "merge-conflict",
   "path-missing",
   // the shape of a Secret manifest
   "not-a-secret",
@@ -37,6 +38,7 @@ export const errorCodes = [
   // recipients and identities
   "recipient-foreign",
   "recipient-missing",
+  "recipient-expired",
   "recipient-invalid",
   "recipients-unnamed",
   "recipient-unsupported",
@@ -59,8 +61,10 @@ export const errorCodes = [
   "file-unwritable",
   "file-exists",
   "editor-failed",
+  "git-failed",
   "cancelled",
   "usage",
+  "value-shared",
   "check-failed",
   // the cluster's surroundings
   "namespace-ungoverned",
