@@ -38,7 +38,7 @@ export interface Io {
   now(): Date;
   /** AWS as its SDK finds it: credentials and Region settings of this process. */
   aws(options: Omit<AwsKmsOptions, "now" | "credentials">): AwsKms;
-  /** Runs a program without a shell. `capture` takes its stdout and gives it no stdin; otherwise it has the terminal. */
+  /** Runs a program without a shell. `capture` takes its stdout and gives it `input` as stdin; otherwise it has the terminal. */
   run(command: readonly string[], options: RunOptions): Promise<Child>;
   /** Asks the person at the terminal; the answer is one line. */
   ask(question: string): Promise<string>;
@@ -53,6 +53,8 @@ export interface Io {
 export interface RunOptions {
   readonly cwd: string;
   readonly capture: boolean;
+  /** With `capture`: all that stdin gives. Default: nothing. */
+  readonly input?: Uint8Array;
   /** All environment variables of the child. Default: those of this program. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Receives a function that sends the running child a signal. */
@@ -143,10 +145,14 @@ export async function runChild(command: readonly string[], options: RunOptions):
   const { spawn } = await import("node:child_process");
   return new Promise((resolve) => {
     const stdout: Uint8Array[] = [];
-    const stdio: SpawnOptions["stdio"] = options.capture ? ["ignore", "pipe", "ignore"] : "inherit";
+    const { input } = options;
+    const stdin = input === undefined ? "ignore" : "pipe";
+    const stdio: SpawnOptions["stdio"] = options.capture ? [stdin, "pipe", "ignore"] : "inherit";
     const environment = options.env === undefined ? {} : { env: options.env };
     const child = tryTo(() => spawn(program, parameters, { cwd: options.cwd, stdio, ...environment }));
     if (child === null) return resolve({ status: null, stdout: new Uint8Array() });
+    // A child that has read enough may have ended by now.
+    child.stdin?.on("error", () => undefined).end(input);
     child.stdout?.on("data", (chunk: Uint8Array) => stdout.push(chunk));
     child.on("error", () => resolve({ status: null, stdout: new Uint8Array() }));
     child.on("close", (status, signal) => resolve({ status, signal, stdout: Buffer.concat(stdout) }));
