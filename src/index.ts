@@ -21,6 +21,15 @@ export {
   wrapDocument,
 } from "./bound-secret.ts";
 export { documentDigest } from "./bytes.ts";
+export {
+  type Difference,
+  differencesOf,
+  type SealedView,
+  type ViewedValue,
+  viewClosed,
+  viewSealed,
+  viewSops,
+} from "./comparison.ts";
 export { parseConfig } from "./config.ts";
 export type { Identity, KmsRecipient, Recipient, Recipients } from "./data-key.ts";
 export { type Config, type EnvironmentPolicy, type EnvironmentSources, findEnvironment } from "./environment.ts";
@@ -48,7 +57,9 @@ export {
   type PodIdentity,
   type PolicyStatement,
 } from "./kms-policy.ts";
+export { firstMarker, sidesOf, withMarkers } from "./line-merge.ts";
 export { type Scope, scopes } from "./manifest.ts";
+export { type Decision, type MergeConflict, mergeSealed, mergeSops, type SealedMerge } from "./merge.ts";
 export {
   checkSealed,
   decryptSops,
@@ -59,7 +70,7 @@ export {
   type SecretManifest,
 } from "./open.ts";
 export { globsOfPathRegex, matchEverything, overlapOf } from "./path-glob.ts";
-export { checkPlain, editPlain, openPlain, ownIdentities, sealPlain } from "./plain-gate.ts";
+export { checkPlain, editPlain, openPlain, ownIdentities, rewrapPlain, sealPlain } from "./plain-gate.ts";
 export type { SealOptions } from "./prepare.ts";
 export type { Notice } from "./recipients.ts";
 export {

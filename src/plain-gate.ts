@@ -15,10 +15,12 @@ import {
   recipientsOf,
 } from "./recipients.ts";
 import {
+  type ChangeSopsOptions,
   type EditableSops,
   editable,
   type OpenSopsOptions,
   outputOf,
+  rewrapSops,
   type SopsSource,
   sealSops,
 } from "./sops-document.ts";
@@ -79,7 +81,7 @@ export async function editPlain(
   return editable((await openGoverned(source, environment, identities)).opened);
 }
 
-async function openGoverned(
+export async function openGoverned(
   source: SopsSource,
   environment: EnvironmentPolicy,
   held: readonly Identity[],
@@ -97,6 +99,18 @@ async function openGoverned(
     file,
   );
   return { opened, notices };
+}
+
+/** The same data key for everybody whom the environment lists. @throws what opening and wrapping throw */
+export async function rewrapPlain(
+  source: SopsSource,
+  environment: EnvironmentPolicy,
+  { identities, ...options }: Pick<ChangeSopsOptions, "identities" | "kms" | "now">,
+): Promise<string> {
+  const context = environmentContext(environment.name);
+  const recipients = { groups: [recipientsOf(environment, context)] };
+  const own = ownIdentities(identities, environment);
+  return rewrapSops(source, recipients, { ...options, identities: own, namedOnly: true, contextOf: () => context });
 }
 
 /**

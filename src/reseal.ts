@@ -11,6 +11,7 @@ import type { Notice } from "./recipients.ts";
 import { type EncryptOptions, encryptManifest } from "./seal.ts";
 import { secretText, withoutBinding } from "./secret-text.ts";
 import { clearFile } from "./sops-file.ts";
+import type { Previous } from "./sops-seal.ts";
 import { spellingKey } from "./spelling.ts";
 import {
   applyEdits,
@@ -77,14 +78,18 @@ export async function editSealed(
   };
 }
 
-function resealOpened(
+export interface ResealOptions {
+  readonly opened: Opened;
+  readonly expectation: Expectation;
+  readonly options: WriteOptions;
+  readonly others?: readonly Previous[] | undefined;
+}
+
+/** Seals an edited text of an opened document again. @throws as {@link resealEdited}, but for what opening throws */
+export function resealOpened(
   document: string,
   plainText: string,
-  {
-    opened,
-    expectation,
-    options,
-  }: { readonly opened: Opened; readonly expectation: Expectation; readonly options: WriteOptions },
+  { opened, expectation, options, others }: ResealOptions,
 ): Resealed {
   const { manifest, place, binding } = opened;
   const plain = clearFile(opened.opened);
@@ -102,7 +107,7 @@ function resealOpened(
     key: opened.opened.key,
     now: options.now,
     metadata: renewed(opened.metadata.raw),
-    previous: { opened: opened.opened, plain, binding },
+    previous: { opened: opened.opened, plain, binding, others },
     keepsBlock: true,
   });
   return { text, changed: changesBetween(readManifestShape(parseYaml(before)), prepared.manifest) };

@@ -24,7 +24,7 @@ import {
   type SopsMetadata,
   type UsableEntries,
 } from "./sops-metadata.ts";
-import { encryptFile, type SealedFile } from "./sops-seal.ts";
+import { encryptFile, type Previous, type SealedFile } from "./sops-seal.ts";
 import { entriesOf, macOf, type OpenedLeaf, sealMac } from "./sops-tree.ts";
 import { encryptValue } from "./sops-value.ts";
 import { keptSpellings, nameOf, PathCounter, spellingKey, withSpellings } from "./spelling.ts";
@@ -155,7 +155,12 @@ export async function resealFile(file: StoreFile, edited: Uint8Array, options: C
 }
 
 /** The same for a file that is open already. @throws what reading and encrypting the text throws */
-export function resealOpened(opened: OpenedFile, edited: Uint8Array, now: Date): SealedFile {
+export function resealOpened(
+  opened: OpenedFile,
+  edited: Uint8Array,
+  now: Date,
+  others: readonly Previous[] = [],
+): SealedFile {
   const { file } = opened;
   const before = file.store.name === "binary" ? undefined : clearFile(opened);
   const bytes = before === undefined ? clearBytes(opened) : Buffer.from(before.text);
@@ -175,7 +180,7 @@ export function resealOpened(opened: OpenedFile, edited: Uint8Array, now: Date):
     onlyEncrypted: metadata.onlyEncrypted,
     allowNothingSelected: true,
     now,
-    previous: { opened, plain: before },
+    previous: { opened, plain: before, others },
     metadataFrom: file,
     metadata: (lastModified, mac) =>
       new Map([

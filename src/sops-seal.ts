@@ -91,6 +91,8 @@ export interface Previous {
   readonly opened: Opened;
   /** Absent for a binary file. */
   readonly plain?: StoreFile | undefined;
+  /** Others under the same data key, whose ENC texts are taken for values that this one does not have. */
+  readonly others?: readonly Previous[] | undefined;
 }
 
 export interface EncryptFileOptions {
@@ -195,8 +197,12 @@ class Cipher {
 
   constructor(key: KeyObject, previous: Previous | undefined) {
     this.#key = key;
-    if (previous === undefined) return;
-    const { opened, plain } = previous;
+    if (previous !== undefined) for (const known of [previous, ...(previous.others ?? [])]) this.#learn(known);
+  }
+
+  #learn({ opened, plain }: Previous): void {
+    // Under another data key its texts would open nothing.
+    if (!opened.key.equals(this.#key)) return;
     const clear =
       plain === undefined ? [] : entriesOf(plain.documents, opened.selection, { isEncrypted: false }).leaves;
     for (const [index, { entry, type, bytes, enc }] of opened.leaves.entries()) {

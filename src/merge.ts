@@ -1,0 +1,215 @@
+// Merges three versions of a sealed file, each of them opened first. What one side changed is taken with its ENC text, the
+// result gets one new MAC, and what both changed is for a person to decide. Knows neither Git nor terminal.
+import { toBase64 } from "./bytes.ts";
+import type { Identity } from "./data-key.ts";
+import type { EnvironmentPolicy } from "./environment.ts";
+import { type ErrorCode, SealwardError } from "./errors.ts";
+import { type Expectation, open } from "./gate.ts";
+import { type KeyConflict, type KeyMerge, mergeByKey, type Versions } from "./key-merge.ts";
+import { type MarkerStyle, withMarkers } from "./line-merge.ts";
+import { openConfirmed } from "./own-binding.ts";
+import { openGoverned } from "./plain-gate.ts";
+import { resealOpened as resealSecret } from "./reseal.ts";
+import { secretText } from "./secret-text.ts";
+import { resealOpened } from "./sops-change.ts";
+import type { SopsSource } from "./sops-document.ts";
+import { clearFile, type Opened } from "./sops-file.ts";
+import type { Previous } from "./sops-seal.ts";
+import type { Leaf, StoreFile, Value } from "./store.ts";
+import { storeNamed } from "./stores.ts";
+import { clearBytesOf, isData, nameOf, type Unit } from "./units.ts";
+import { loadYaml } from "./yaml-store.ts";
+
+export interface MergeOptions {
+  readonly identities: readonly Identity[];
+  readonly now: Date;
+  readonly file?: string | undefined;
+}
+
+/** A value that both sides changed. Bytes as a program would get them; null where the side does not have it. */
+export interface MergeConflict {
+  /** The key of a Secret's value (`PASSWORD`), else the path. */
+  readonly name: string;
+  readonly base: Uint8Array | null;
+  readonly ours: Uint8Array | null;
+  readonly theirs: Uint8Array | null;
+}
+
+/** What becomes of a conflict. */
+export type Decision = "ours" | "theirs" | { readonly value: Uint8Array };
+
+export interface SealedMerge {
+  /** Sealed, with what `ours` has where there is a conflict. */
+  readonly text: string;
+  readonly conflicts: readonly MergeConflict[];
+  /** True where comments of both sides could not be brought into one text. */
+  readonly commentsDiffer: boolean;
+  /** For people: what was not as it should be and stopped nothing. */
+  readonly notices: readonly string[];
+  /** Both outcomes between conflict markers; each of the two is a whole sealed file. */
+  conflictText(style: MarkerStyle): string;
+  /**
+   * Sealed, with every conflict decided (by name) and the comments of one side.
+   * @throws what sealing throws; TypeError where a conflict is not decided
+   */
+  resolve(decisions: ReadonlyMap<string, Decision>, comments?: "ours" | "theirs"): string;
+}
+
+/** One version in the clear, and what seals a text under its data key. */
+interface Side {
+  readonly opened: Opened;
+  readonly plain: StoreFile;
+  readonly seal: (plainText: string, others: readonly Previous[]) => string;
+}
+
+/**
+ * Merges sealed Secrets. `ours` and `theirs` pass the whole gate; a missing recipient stops nothing here.
+ * @throws every refusal of the gate and of sealing; merge-conflict where the two cannot be merged by key at all
+ */
+export async function mergeSealed(
+  versions: Versions<string>,
+  expectation: Expectation,
+  { identities, now, file }: MergeOptions,
+): Promise<SealedMerge> {
+  const patient = { ...expectation, environment: { ...expectation.environment, strictRecipients: false } };
+  return mergeSides(versions, { file, isSecret: true }, async (document) => {
+    const opened = await open(document, patient, { identities, file });
+    const options = { now, file };
+    return {
+      opened: opened.opened,
+      plain: loadYaml(secretText(opened.opened), { file }),
+      seal: (text, others) => resealSecret(document, text, { opened, expectation: patient, options, others }).text,
+    };
+  });
+}
+
+/**
+ * The same for SOPS files that are no Secrets: through the gate for such files, or as sops opens them where no environment
+ * governs. @throws what opening and encrypting throw; merge-conflict
+ */
+export async function mergeSops(
+  versions: Versions<SopsSource>,
+  environment: EnvironmentPolicy | null,
+  { identities, now, file }: MergeOptions,
+): Promise<SealedMerge> {
+  const patient = environment === null ? null : { ...environment, strictRecipients: false };
+  return mergeSides(versions, { file, isSecret: false }, async (source) => {
+    const { opened } =
+      patient === null
+        ? await openConfirmed(storeNamed(source.store).load(source.bytes, { file }), { identities })
+        : await openGoverned(source, patient, identities);
+    if (source.store === "binary")
+      throw new SealwardError("merge-conflict", "Both sides changed a file that has one value only", { file });
+    return {
+      opened,
+      plain: clearFile(opened),
+      seal: (text, others) => resealOpened(opened, Buffer.from(text), now, others).text,
+    };
+  });
+}
+
+/** Reasons that time or another identity may mend: without an answer it is not known what the ancestor holds. */
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["key-unreachable", "credentials-missing", "key-refused"]);
+
+/** How messages and a person name things. */
+interface Naming {
+  readonly file: string | undefined;
+  readonly isSecret: boolean;
+}
+
+async function mergeSides<T>(
+  { base, ours, theirs }: Versions<T>,
+  naming: Naming,
+  openSide: (version: T) => Promise<Side>,
+): Promise<SealedMerge> {
+  const [mine, other] = [await openSide(ours), await openSide(theirs)];
+  const notices: string[] = [];
+  let ancestor: Side | null = null;
+  try {
+    ancestor = base === null ? null : await openSide(base);
+  } catch (problem) {
+    if (!(problem instanceof SealwardError) || passing.has(problem.code)) throw problem;
+    notices.push(`the version that both came from does not open (${problem.code}): every difference is a conflict`);
+  }
+  const merged = mergeByKey({ base: ancestor?.plain ?? null, ours: mine.plain, theirs: other.plain });
+  if (merged === null)
+    throw new SealwardError(
+      "merge-conflict",
+      "Both sides changed the structure of the file, each in its own way: it cannot be merged by key",
+      { file: naming.file },
+    );
+  const host = hostOf({ base: ancestor, ours: mine, theirs: other });
+  return new Merge(merged, host, { sides: [mine, other], notices, isSecret: naming.isSecret });
+}
+
+/** Whose data key and recipients the result has: a new data key was made for a reason, and wins. */
+function hostOf({ base, ours, theirs }: Versions<Side>): Side {
+  const isNew = (side: Side): boolean => base !== null && !side.opened.key.equals(base.opened.key);
+  return isNew(theirs) && !isNew(ours) ? theirs : ours;
+}
+
+class Merge implements SealedMerge {
+  readonly #merged: KeyMerge;
+  readonly #host: Side;
+  readonly #others: readonly Previous[];
+  readonly #isSecret: boolean;
+  readonly text: string;
+  readonly conflicts: readonly MergeConflict[];
+  readonly commentsDiffer: boolean;
+  readonly notices: readonly string[];
+
+  constructor(
+    merged: KeyMerge,
+    host: Side,
+    {
+      sides,
+      notices,
+      isSecret,
+    }: { readonly sides: readonly Side[]; readonly notices: readonly string[]; readonly isSecret: boolean },
+  ) {
+    this.#merged = merged;
+    this.#isSecret = isSecret;
+    this.#host = host;
+    this.#others = sides.filter((side) => side !== host).map(({ opened }) => ({ opened, plain: clearFile(opened) }));
+    this.text = this.#seal(merged.text);
+    this.conflicts = merged.conflicts.map((conflict) => inTheClear(conflict, isSecret));
+    this.commentsDiffer = merged.commentsDiffer;
+    this.notices = notices;
+  }
+
+  #seal(plainText: string): string {
+    return this.#host.seal(plainText, this.#others);
+  }
+
+  conflictText(style: MarkerStyle): string {
+    return withMarkers(this.text, this.#seal(this.#merged.theirsText), style);
+  }
+
+  resolve(decisions: ReadonlyMap<string, Decision>, comments: "ours" | "theirs" = "ours"): string {
+    const { plain } = this.#host;
+    const start = comments === "ours" ? this.#merged.text : this.#merged.theirsText;
+    let file = plain.store.load(Buffer.from(start), { file: plain.file });
+    for (const conflict of this.#merged.conflicts) {
+      const name = nameOf(conflict.path, this.#isSecret);
+      const decision = decisions.get(name);
+      if (decision === undefined) throw new TypeError(`${name} is not decided`);
+      const value = decided(conflict, decision, this.#isSecret);
+      if (value === null && conflict[comments] === null) continue;
+      const text = value === null ? file.unset(conflict.path) : file.set(conflict.path, value);
+      file = file.store.load(Buffer.from(text), { file: plain.file });
+    }
+    return this.#seal(file.text);
+  }
+}
+
+function decided({ path, ours, theirs }: KeyConflict, decision: Decision, isSecret: boolean): Value | null {
+  if (decision === "ours" || decision === "theirs") return (decision === "ours" ? ours : theirs)?.value ?? null;
+  const bytes = isSecret && isData(path) ? Buffer.from(toBase64(decision.value)) : decision.value;
+  const leaf: Leaf = { kind: "leaf", type: "str", bytes, offset: 0 };
+  return leaf;
+}
+
+function inTheClear({ path, base, ours, theirs }: KeyConflict, isSecret: boolean): MergeConflict {
+  const bytesOf = (unit: Unit | null): Uint8Array | null => (unit === null ? null : clearBytesOf(unit, isSecret));
+  return { name: nameOf(path, isSecret), base: bytesOf(base), ours: bytesOf(ours), theirs: bytesOf(theirs) };
+}
