@@ -15,8 +15,15 @@ export interface Files {
   /** The path without symbolic links; the last part need not exist. Throws `file-missing` when its folder does not. */
   realPath(path: string): Promise<string>;
   list(folder: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[]>;
-  /** Replaces or creates. An existing file keeps its mode; `plaintext` always becomes 0600. Throws `file-unwritable`. */
-  write(path: string, data: string | Uint8Array, options?: { readonly plaintext?: boolean }): Promise<void>;
+  /**
+   * Replaces or creates. An existing file keeps its mode; `plaintext` always becomes 0600, `program` what may be run.
+   * Throws `file-unwritable`.
+   */
+  write(
+    path: string,
+    data: string | Uint8Array,
+    options?: { readonly plaintext?: boolean; readonly program?: boolean },
+  ): Promise<void>;
   /**
    * Writes `data` if the file still holds `expected`; false, and nothing is written, if it does not. Of several processes
    * that do this at once, none undoes what another has written. Throws as `write`.

@@ -1,11 +1,13 @@
 // What `seal` starts with: hands over to the program beside it, with the bytecode that the build left beside that
-// (docs/decisions/0003). Of commands it knows `--version` alone.
+// (docs/decisions/0003). Of commands it knows `--version`, and what Git runs for every file of a diff.
 import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Script } from "node:vm";
+import { textconv } from "./textconv.ts";
 import { version } from "./version.ts";
 
-if (!printsVersion(process.argv.slice(2))) start();
+const argv = process.argv.slice(2);
+if (!printsVersion(argv) && !showsFile(argv)) start();
 
 /** False where stdout does not take it just now: the program knows what to do then. */
 function printsVersion([flag, ...others]: readonly string[]): boolean {
@@ -15,6 +17,26 @@ function printsVersion([flag, ...others]: readonly string[]): boolean {
   } catch {
     return false;
   }
+}
+
+/** False where anything is out of the ordinary: the program knows what to say then. */
+function showsFile([group, command, file, ...others]: readonly string[]): boolean {
+  if (group !== "git" || command !== "textconv" || file === undefined || file.startsWith("-") || others.length > 0)
+    return false;
+  let bytes: Buffer;
+  try {
+    bytes = Buffer.from(textconv(readFileSync(file, "latin1")), "latin1");
+  } catch {
+    return false;
+  }
+  let written = 0;
+  try {
+    while (written < bytes.length) written += writeSync(1, bytes, written);
+  } catch (problem) {
+    // A pipe that is full for now; of one that nobody reads any more there is nothing to say.
+    if ((problem as NodeJS.ErrnoException).code === "EAGAIN") process.stdout.write(bytes.subarray(written));
+  }
+  return true;
 }
 
 type Main = (load: (file: string) => unknown, folder: string) => void;

@@ -14,6 +14,8 @@ export type Shield = <T>(work: () => Promise<T>) => Promise<T>;
 
 export interface WriteOptions {
   readonly plaintext?: boolean;
+  /** True: whoever may read the file may run it. */
+  readonly program?: boolean;
   /** Asked at the last moment; false leaves the target as it is. */
   readonly onlyIf?: () => boolean;
 }
@@ -40,7 +42,7 @@ export async function writeWhole(
     );
     temporary = sibling(target, options.plaintext ? "plain.yaml" : "tmp");
     const file = await open(temporary, "wx", options.plaintext ? 0o600 : 0o666);
-    await fill(file, data, options.plaintext ? 0o600 : mode);
+    await fill(file, data, options.plaintext ? 0o600 : options.program ? (mode ?? 0o644) | 0o111 : mode);
     // Nothing is awaited between the question and the renaming.
     if (options.onlyIf?.() === false) {
       await rm(temporary, { force: true });

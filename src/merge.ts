@@ -46,8 +46,8 @@ export interface SealedMerge {
   readonly commentsDiffer: boolean;
   /** For people: what was not as it should be and stopped nothing. */
   readonly notices: readonly string[];
-  /** Both outcomes between conflict markers; each of the two is a whole sealed file. */
-  conflictText(style: MarkerStyle): string;
+  /** Both outcomes between conflict markers, each a whole sealed file; `around` puts what carries them around each. */
+  conflictText(style: MarkerStyle, around?: (sealed: string) => string): string;
   /**
    * Sealed, with every conflict decided (by name) and the comments of one side.
    * @throws what sealing throws; TypeError where a conflict is not decided
@@ -181,8 +181,8 @@ class Merge implements SealedMerge {
     return this.#host.seal(plainText, this.#others);
   }
 
-  conflictText(style: MarkerStyle): string {
-    return withMarkers(this.text, this.#seal(this.#merged.theirsText), style);
+  conflictText(style: MarkerStyle, around: (sealed: string) => string = (sealed) => sealed): string {
+    return withMarkers(around(this.text), around(this.#seal(this.#merged.theirsText)), style);
   }
 
   resolve(decisions: ReadonlyMap<string, Decision>, comments: "ours" | "theirs" = "ours"): string {

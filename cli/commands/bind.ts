@@ -67,7 +67,7 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
 }
 
 /** Who opens the files of other environments. */
-function recipientsElsewhere({ settings, environment }: Governed): readonly string[] {
+export function recipientsElsewhere({ settings, environment }: Governed): readonly string[] {
   const others = [...settings.config.environments.values()].filter(({ name }) => name !== environment.name);
   return others.flatMap(({ ageRecipients, kmsRecipients }) => [...ageRecipients, ...kmsRecipients]);
 }
