@@ -33,8 +33,8 @@ export const git: Declarations = {
     git
       .command("resolve [files...]")
       .description("walk through the conflicts of sealed files, value by value; default: all that are unmerged")
-      .option("--ours <key...>", "keep our value of this key (repeatable)", collect)
-      .option("--theirs <key...>", "take their value of this key (repeatable)", collect)
+      .option("--ours <key>", "keep our value of this key (repeatable)", collect)
+      .option("--theirs <key>", "take their value of this key (repeatable)", collect)
       .addOption(new Option("--take <side>", "the side for whatever is left").choices(["ours", "theirs"]))
       .option("--no-add", "do not add the file to the index")
       .option("--env <name>", "the environment the files must belong to")
