@@ -35,6 +35,10 @@ export interface Io {
   readonly home: string;
   readonly tempFolder: string;
   readonly platform: string;
+  /** True: whoever runs the command has answered yes to what it will ask (`--yes`). */
+  readonly assumesYes: boolean;
+  /** True: notes, and what was done, are not printed (`--quiet`). */
+  readonly isQuiet: boolean;
   now(): Date;
   /** AWS as its SDK finds it: credentials and Region settings of this process. */
   aws(options: Omit<AwsKmsOptions, "now" | "credentials">): AwsKms;
@@ -85,6 +89,8 @@ export function nodeIo(process: NodeJS.Process): Io {
     home: homeFolder(),
     tempFolder: tmpdir(),
     platform: process.platform,
+    assumesYes: false,
+    isQuiet: false,
     now: () => new Date(),
     aws: (options) => new AwsKms({ ...options, now: () => performance.now() }),
     run: runChild,

@@ -7,10 +7,11 @@ import { createProgram, rejectUnknownCommand } from "./program.ts";
 import { exitOf, internalFailure, printError, safeLines } from "./report.ts";
 
 /** Runs one command; resolves to the exit code and never rejects. Codes: docs/cli.md. */
-export async function run(argv: readonly string[], io: Io): Promise<number> {
+export async function run(argv: readonly string[], surroundings: Io): Promise<number> {
   const written: { text: string; stream: "stdout" | "stderr" }[] = [];
+  const { words: said, io } = withGlobals(argv, surroundings);
   try {
-    const words = asCommand(argv);
+    const words = asCommand(said);
     const program = createProgram(io, (stream, text) => written.push({ stream, text }), words[0]);
     try {
       if (argv.length === 0 && io.stdin.isTty) {
@@ -35,6 +36,18 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await io.stderr.write(internalFailure(problem));
     return 70;
   }
+}
+
+/** The flags that every command has, wherever they stand; what follows `--` is somebody else's. */
+function withGlobals(argv: readonly string[], io: Io): { readonly words: readonly string[]; readonly io: Io } {
+  const end = argv.indexOf("--");
+  const own = end < 0 ? argv : argv.slice(0, end);
+  const has = (flag: string): boolean => own.includes(flag);
+  if (!has("--yes") && !has("--quiet")) return { words: argv, io };
+  const words = [...own.filter((word) => word !== "--yes" && word !== "--quiet"), ...argv.slice(own.length)];
+  // The surroundings answer some questions only when asked (the working folder may be gone), so they are not copied.
+  const told = { assumesYes: { value: has("--yes") }, isQuiet: { value: has("--quiet") } };
+  return { words, io: Object.create(io, told) as Io };
 }
 
 /** `sops -d FILE` and `sops -e FILE` are in many fingers and scripts. */

@@ -78,7 +78,6 @@ export {
   editSealed,
   type Resealed,
   resealEdited,
-  setValue,
   type WriteOptions,
 } from "./reseal.ts";
 export { type ExplainedKey, explainRule, explainSelection, type RuleExplanation } from "./rule-explanation.ts";
@@ -121,4 +120,5 @@ export { formatPath, parsePath } from "./sops-path.ts";
 export type { StoreName } from "./store.ts";
 export { storeNames, storeOf } from "./stores.ts";
 export { isRoleArn, noUserConfig, parseUserConfig, type UserConfig } from "./user-config.ts";
+export { setValue, unsetValue } from "./value-change.ts";
 export { maxDocumentBytes } from "./yaml-source.ts";

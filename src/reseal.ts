@@ -1,33 +1,19 @@
-// Changes a sealed file: edited text, or one value. Everything goes through the gate first, keeps the data key, and keeps
-// the text of whatever did not change, so that a diff shows the change and nothing else.
-import type { Pair, YAMLMap } from "yaml";
-import { decodeUtf8, toBase64 } from "./bytes.ts";
+// Seals an edited text of a sealed file again. Everything goes through the gate first, keeps the data key, and keeps the text
+// of whatever did not change, so that a diff shows the change and nothing else.
 import type { Identity } from "./data-key.ts";
 import { quoteName, SealwardError } from "./errors.ts";
 import { type Expectation, type Opened, open } from "./gate.ts";
-import { assertDataKey, type Manifest, readManifestShape } from "./manifest.ts";
+import { type Manifest, readManifestShape } from "./manifest.ts";
 import { prepare } from "./prepare.ts";
+import { withEncodedData, withReadableData } from "./readable-data.ts";
 import type { Notice } from "./recipients.ts";
 import { type EncryptOptions, encryptManifest } from "./seal.ts";
 import { secretText, withoutBinding } from "./secret-text.ts";
 import { clearFile } from "./sops-file.ts";
 import type { Previous } from "./sops-seal.ts";
 import { spellingKey } from "./spelling.ts";
-import {
-  applyEdits,
-  type Edit,
-  fillMap,
-  formatText,
-  insertLines,
-  insertPairs,
-  isBlockMap,
-  isEmptyMap,
-  rangeOf,
-  replaceScalar,
-  wouldSwallow,
-} from "./splice.ts";
 import type { Metadata } from "./store.ts";
-import { commentsOf, isMap, isScalar, pairNamed, parseYaml, type YamlSource } from "./yaml-source.ts";
+import { isScalar, parseYaml } from "./yaml-source.ts";
 
 export interface WriteOptions {
   readonly now: Date;
@@ -52,11 +38,13 @@ export async function resealEdited(
   identities: readonly Identity[],
   options: WriteOptions,
 ): Promise<Resealed> {
-  return (await editSealed(document, expectation, identities, options.file)).reseal(plainText, options.now);
+  const opened = await open(document, expectation, { identities, file: options.file });
+  return resealOpened(document, plainText, { opened, expectation, options });
 }
 
 /** An opened Secret, and what seals its edited text with the key in hand: nobody is asked for it again. */
 export interface EditableSecret {
+  /** As the manifest, but that under `data` text stands as text, and other bytes as base64 with the tag `!!binary`. */
   readonly plainText: string;
   readonly notices: readonly Notice[];
   /** @throws as {@link resealEdited}, but for what opening throws */
@@ -71,10 +59,22 @@ export async function editSealed(
   file?: string,
 ): Promise<EditableSecret> {
   const opened = await open(document, expectation, { identities, file });
+  const before = secretText(opened.opened);
+  const plainText = withReadableData(before);
   return {
-    plainText: secretText(opened.opened),
+    plainText,
     notices: opened.notices,
-    reseal: (edited, now) => resealOpened(document, edited, { opened, expectation, options: { now, file } }),
+    reseal: (edited, now) => {
+      const encoded = withEncodedData(edited, before, file);
+      const { text, lineOf } = encoded ?? { text: edited, lineOf: (line: number) => line };
+      try {
+        return resealOpened(document, text, { opened, expectation, options: { now, file } });
+      } catch (problem) {
+        if (!(problem instanceof SealwardError) || problem.line === undefined) throw problem;
+        const { code, message, column } = problem;
+        throw new SealwardError(code, message, { file: problem.file, line: lineOf(problem.line), column });
+      }
+    },
   };
 }
 
@@ -125,117 +125,6 @@ function assertNotMoved(manifest: Manifest, plainText: string): void {
       node,
     );
   }
-}
-
-/** Sets one key, which may be new. Text goes where the key is, else to stringData; bytes that are not text go to data. */
-export async function setValue(
-  document: string,
-  key: string,
-  value: Uint8Array,
-  expectation: Expectation,
-  identities: readonly Identity[],
-  options: WriteOptions,
-): Promise<Resealed> {
-  const opened = await open(document, expectation, { identities, file: options.file });
-  const before = secretText(opened.opened);
-  const plain = readManifestShape(parseYaml(before, { file: options.file }));
-  const kept = applyEdits(before, [valueEdit(plain, key, value, false)]);
-  const text = changesOnly(plain, kept, key, value) ? kept : applyEdits(before, [valueEdit(plain, key, value, true)]);
-  if (text !== kept && !changesOnly(plain, text, key, value)) {
-    throw plain.source.refusal(
-      "shape-invalid",
-      `The value of ${key} cannot be set without changing what stands around it`,
-    );
-  }
-  return resealOpened(document, text, { opened, expectation, options });
-}
-
-/** True where the text is the manifest with this one value, and every comment. */
-function changesOnly(before: Manifest, text: string, key: string, value: Uint8Array): boolean {
-  try {
-    const after = readManifestShape(parseYaml(text));
-    const old = new Map(before.entries.map((entry) => [entry.key, entry.value]));
-    old.delete(key);
-    const set = after.entries.find((entry) => entry.key === key);
-    return (
-      set !== undefined &&
-      set.value === (set.map === "data" ? toBase64(value) : decodeUtf8(value)) &&
-      after.entries.length === old.size + 1 &&
-      after.entries.every((entry) => entry === set || old.get(entry.key) === entry.value) &&
-      commentsOf(text).length === commentsOf(before.source.text).length
-    );
-  } catch (error) {
-    if (error instanceof SealwardError) return false;
-    throw error;
-  }
-}
-
-function valueEdit(manifest: Manifest, key: string, value: Uint8Array, plain: boolean): Edit {
-  const { source, entries } = manifest;
-  assertDataKey(key);
-  const text = decodeUtf8(value);
-  const entry = entries.find((candidate) => candidate.key === key);
-  if (entry?.map === "stringData" && (text === null || text.includes("\0"))) {
-    throw new SealwardError(
-      "shape-invalid",
-      `The new value of stringData.${key} is not text; remove the key first, so that it can go to data`,
-      { file: source.file },
-    );
-  }
-  const isText = text !== null && !text.includes("\0");
-  const map =
-    entry?.map ?? (isText && (hasMap(source, "stringData") || !hasMap(source, "data")) ? "stringData" : "data");
-  const written = map === "data" ? toBase64(value) : (text ?? "");
-  const style = { style: entry?.node.type, inFlow: false, indent: 2, newline: source.newline, lineGoesOn: plain };
-  if (entry !== undefined) {
-    const [start, end] = rangeOf(entry.node);
-    const lineStart = source.text.lastIndexOf("\n", start - 1) + 1;
-    const parent = source.root.get(map);
-    return replaceScalar(
-      source,
-      entry.node,
-      formatText(written, {
-        ...style,
-        inFlow: isMap(parent) && parent.flow === true,
-        indent: Math.max(source.text.slice(lineStart).search(/[^ ]/), 0),
-        lineGoesOn: plain || wouldSwallow(source.text, end, Math.max(source.text.slice(lineStart).search(/[^ ]/), 0)),
-      }),
-    );
-  }
-  return newEntryEdit(source, map, { key, value: written, style });
-}
-
-function hasMap(source: YamlSource, name: string): boolean {
-  return source.root.has(name);
-}
-
-function newEntryEdit(
-  source: YamlSource,
-  map: string,
-  {
-    key,
-    value,
-    style,
-  }: { readonly key: string; readonly value: string; readonly style: Parameters<typeof formatText>[1] },
-): Edit {
-  const pair = pairNamed(source.root, map);
-  const base = source.columnOf(rangeOf((source.root.items[0] as Pair).key as never)[0]);
-  const parent = pair?.value;
-  const written = formatText(key, { ...style, lineGoesOn: true });
-  if (isBlockMap(parent)) {
-    const indent = source.columnOf(rangeOf((parent.items[0] as Pair).key as never)[0]);
-    return insertPairs(source, parent, [{ key: written, text: formatText(value, { ...style, indent }) }]);
-  }
-  if (pair !== undefined && isMap(parent) && !isEmptyMap(parent)) {
-    return insertPairs(source, parent as YAMLMap, [{ key, text: formatText(value, { ...style, inFlow: true }) }]);
-  }
-  const text = formatText(value, { ...style, indent: base + 2 });
-  if (pair !== undefined) return fillMap(source, pair, [{ key: written, text }], base + 2);
-  return insertLines(
-    source,
-    source.text.length,
-    `${" ".repeat(base)}${map}:${source.newline}${" ".repeat(base + 2)}${written}: ${text}${source.newline}`,
-  );
 }
 
 /** The block as it stands, with another time and MAC: order and unknown keys are kept. */

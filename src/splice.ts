@@ -41,6 +41,20 @@ export function replaceScalar(source: YamlSource, node: Scalar, text: string): E
   return { start, end, text: gap + text + lineBreaks };
 }
 
+/** A text for {@link replaceScalar} in block context: at the node's indentation, and taking nothing after it for its own. */
+export function textInPlaceOf(
+  source: YamlSource,
+  node: Scalar,
+  text: string,
+  style: Pick<TextStyle, "style" | "inFlow" | "lineGoesOn">,
+): string {
+  const [start, end] = rangeOf(node);
+  const lineStart = source.text.lastIndexOf("\n", start - 1) + 1;
+  const indent = Math.max(source.text.slice(lineStart).search(/[^ ]/), 0);
+  const lineGoesOn = style.lineGoesOn || wouldSwallow(source.text, end, indent);
+  return formatText(text, { ...style, newline: source.newline, indent, lineGoesOn });
+}
+
 /** The line breaks at the end, without the blanks between them: those would become content of a block text put in front. */
 function trailingBreaks(text: string): string {
   let start = text.length;

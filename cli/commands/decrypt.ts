@@ -58,7 +58,7 @@ async function decryptOne(
   const input = inPlace ?? (await readInput(io, file, "seal decrypt"));
   await assertFolder(io, options.out);
   await assertMayWrite(io, input, options, null);
-  const plaintext = await open(io, input, { ...options, known });
+  const plaintext = await openInput(io, input, { ...options, known });
   if (inPlace === null) await deliver(io, plaintext, { ...options, plaintext: true });
   else await replaceInput(io, inPlace, plaintext, true);
   const out = options.inPlace ? file : options.out;
@@ -82,12 +82,13 @@ function assertOneDestination(file: string | undefined, options: DecryptOptions)
     throw new UsageError("Cannot open in place: -o or --extract is given, too", "leave one of them out");
 }
 
-async function open(
+/** What is in a sealed input, or the part of it that `extract` names. @throws what opening throws */
+export async function openInput(
   io: Io,
   input: Input,
-  options: DecryptOptions & { readonly known: SettingsCache },
+  options: DecryptOptions & { readonly known?: SettingsCache },
 ): Promise<Uint8Array> {
-  const { known } = options;
+  const { known = new Map() } = options;
   // The plaintext may go anywhere, so only the sealed file's own path speaks, not the output's.
   const sources: Sources = options.env === undefined ? { known } : { env: options.env, known };
   const form = {

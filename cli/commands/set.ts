@@ -1,43 +1,27 @@
-// seal set: one value of a sealed file, from stdin or a file, never from the argument list, where other users of the
-// machine and the shell's history would see it. The bytes are taken as they are. KEY is the name of a Secret's key, or in any
-// other file a path as sops writes it.
-import { resolve } from "node:path";
+// seal set: one value of a sealed file. KEY is the name of a Secret's key, or in any other file a path as sops writes it.
 import { formatPath, parsePath, setInSops, setValue } from "../../src/index.ts";
 import { keysOf } from "../changes.ts";
-import { decodeText, readChangeable, readChangeableInput, withContent } from "../document.ts";
+import { decodeText, readChangeable, readChangeableInput } from "../document.ts";
 import { requireExpectation } from "../environment.ts";
-import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
+import { readNewValue, type ValueSource } from "../new-value.ts";
 import { changeOther, isOther } from "../other-files.ts";
-import { deliverBack } from "../output.ts";
-import { ChangedMeanwhile, printDone, printNote, shellQuote, UsageError } from "../report.ts";
+import { shellQuote, UsageError } from "../report.ts";
+import { changeSecret } from "../secret-change.ts";
 import type { StoreFlags } from "../store-choice.ts";
 
-export interface SetOptions extends StoreFlags {
+export interface SetOptions extends StoreFlags, ValueSource {
   readonly env?: string;
   readonly identity?: readonly string[];
-  readonly fromFile?: string;
-  readonly trim?: boolean;
-  readonly allowEmpty?: boolean;
   /** The value is JSON, and has its type. */
   readonly json?: boolean;
   readonly ignoreMac?: boolean;
-  /** Something follows KEY in the argument list. */
-  readonly hasValue?: boolean;
 }
 
-const maxAttempts = 20;
-
 export async function set(io: Io, file: string, key: string, options: SetOptions): Promise<void> {
-  if (options.hasValue) {
-    throw new UsageError(
-      "Cannot take a value from the argument list: it is in the shell's history now, and other users may have seen it",
-      "the value comes from stdin: `printf %s … | seal set FILE KEY`",
-    );
-  }
   if (await isOther(io, await readChangeableInput(io, file), options)) {
     const path = key.startsWith("[") ? parsePath(key) : [key];
-    const bytes = await readValue(io, options);
+    const bytes = await readNewValue(io, key, options);
     const value = options.json ? { json: decodeText(bytes, "the new value") } : { text: bytes };
     return changeOther(io, file, options, {
       change: (source, how) => setInSops(source, path, value, how),
@@ -51,30 +35,19 @@ export async function set(io: Io, file: string, key: string, options: SetOptions
       "pipe the value in: `seal set FILE KEY < VALUE_FILE`",
     );
   }
-  const sources = { ...options, known: new Map() };
-  const found = await requireExpectation(io, await readChangeable(io, file), sources);
-  assertNoMapNamed(file, key, keysOf(found.manifest));
-  const value = await readValue(io, options);
-  await withIdentities(io, { ...options, ...found, changes: { file, isSecret: true } }, async (identities) => {
-    const setOnce = async (): Promise<void> => {
-      const document = await readChangeable(io, file);
-      const { expectation, manifest } = await requireExpectation(io, document, sources);
-      const { text } = await setValue(document.content, key, value, expectation, identities, { now: io.now(), file });
-      if (text === document.content) return printDone(io, `nothing changed: ${file}`);
-      await deliverBack(io, document, withContent(document, text));
+  const { manifest: present } = await requireExpectation(io, await readChangeable(io, file), options);
+  assertNoMapNamed(file, key, keysOf(present));
+  const value = await readNewValue(io, key, options);
+  await changeSecret(io, file, {
+    ...options,
+    change: (document, expectation, identities) =>
+      setValue(document, key, value, expectation, identities, { now: io.now(), file }),
+    done: (manifest) => {
       const present = keysOf(manifest);
-      const isNew = !present.includes(key);
-      const change = isNew ? `added ${key} (new; the file has ${present.join(", ") || "no other"})` : `changed ${key}`;
-      await printDone(io, `sealed ${file}: ${change}`);
-    };
-    // Setting one value says nothing about the others, so it can be done again on what someone else has just written.
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await setOnce();
-      } catch (problem) {
-        if (!(problem instanceof ChangedMeanwhile) || attempt === maxAttempts) throw problem;
-      }
-    }
+      return present.includes(key)
+        ? `changed ${key}`
+        : `added ${key} (new; the file has ${present.join(", ") || "no other"})`;
+    },
   });
 }
 
@@ -86,28 +59,4 @@ function assertNoMapNamed(file: string, key: string, present: readonly string[])
     `Cannot set ${key}: KEY is the name alone, and the file has the key ${bare}`,
     `\`seal set ${shellQuote(file)} ${bare}\``,
   );
-}
-
-async function readValue(io: Io, options: SetOptions): Promise<Uint8Array> {
-  if (options.fromFile === undefined && io.stdin.isTty) {
-    throw new UsageError(
-      "Cannot read the value: stdin is a terminal, which would show it",
-      "pipe the value in, or name a file: `--from-file PATH`",
-    );
-  }
-  const given =
-    options.fromFile === undefined ? await io.stdin.readAll() : await io.fs.read(resolve(io.cwd, options.fromFile));
-  const value = options.trim ? withoutLineBreak(given) : given;
-  // Mostly the trace of a command before the pipe that failed.
-  if (value.length === 0 && !options.allowEmpty) {
-    throw new UsageError("Cannot set an empty value: nothing came in", "add `--allow-empty` if that is meant");
-  }
-  if (withoutLineBreak(value).length !== value.length)
-    await printNote(io, "the value ends with a line break, which is kept; `--trim` drops it");
-  return value;
-}
-
-function withoutLineBreak(bytes: Uint8Array): Uint8Array {
-  if (bytes.at(-1) !== 10) return bytes;
-  return bytes.subarray(0, bytes.at(-2) === 13 ? -2 : -1);
 }
