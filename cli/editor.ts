@@ -5,7 +5,7 @@ import { SealwardError } from "../src/index.ts";
 import { splitCommand } from "./command-line.ts";
 import { decodeText } from "./document.ts";
 import { type Io, signals } from "./io.ts";
-import { findWorkTree } from "./settings.ts";
+import { makePrivateFolder } from "./private-folder.ts";
 
 /**
  * Opens `text` in the editor and passes the outcome to `accept`, which answers null when it is satisfied, or the text to go
@@ -28,7 +28,7 @@ export async function editText(
   });
   const cancelled = (): SealwardError =>
     new SealwardError("cancelled", `Cannot edit: the signal ${interrupted} came in`);
-  const folder = await privateFolder(io);
+  const folder = await makePrivateFolder(io, "edit");
   try {
     const file = join(folder, basename(name));
     for (let next: string | null = text; next !== null; ) {
@@ -69,25 +69,5 @@ function editorCommand(io: Io): readonly string[] {
   throw new SealwardError(
     "editor-failed",
     "Cannot edit: no editor is named, and stdin is not a terminal for vi to use",
-  );
-}
-
-async function privateFolder(io: Io): Promise<string> {
-  const runtime = io.env["XDG_RUNTIME_DIR"] ?? "";
-  const parents = [
-    ...(runtime === "" ? [] : [runtime]),
-    ...(io.platform === "linux" ? ["/dev/shm"] : []),
-    io.tempFolder,
-  ];
-  for (const parent of parents) {
-    if ((await io.fs.kind(parent)) !== "folder") continue;
-    const real = await io.fs.realPath(parent);
-    if ((await findWorkTree(io, real)) !== null) continue;
-    const folder = await io.fs.privateFolder(real);
-    if (folder !== null) return folder;
-  }
-  throw new SealwardError(
-    "file-unwritable",
-    `Cannot edit: none of ${parents.join(", ")} is a folder to write to outside a Git work tree`,
   );
 }

@@ -30,9 +30,12 @@ export interface Files {
    */
   replace(path: string, change: Replacing): Promise<boolean>;
   /** Creates a file that must not exist yet, with mode 0600, in a folder made when missing (0700). Throws `file-exists`. */
-  create(path: string, data: string): Promise<void>;
+  create(path: string, data: string | Uint8Array): Promise<void>;
   remove(path: string): Promise<void>;
-  /** A new folder under `parent` that only the owner may enter; null when one cannot be made there. */
+  /**
+   * A new folder under `parent` that only the owner may enter; null when one cannot be made there. Those that processes of
+   * ours left there when they were killed are wiped.
+   */
   privateFolder(parent: string): Promise<string | null>;
   /** Overwrites the file, then removes it. */
   wipeFile(path: string): Promise<void>;

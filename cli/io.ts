@@ -44,6 +44,8 @@ export interface Io {
   aws(options: Omit<AwsKmsOptions, "now" | "credentials">): AwsKms;
   /** Runs a program without a shell. `capture` takes its stdout and gives it `input` as stdin; otherwise it has the terminal. */
   run(command: readonly string[], options: RunOptions): Promise<Child>;
+  /** Runs a program for the user, in whose place this command stands: its streams, signals and outcome are the user's. */
+  execute(command: readonly string[], options: ExecuteOptions): Promise<Outcome>;
   /** Asks the person at the terminal; the answer is one line. */
   ask(question: string): Promise<string>;
   /** The same for what must not be seen: nothing of it is echoed. Null where there is no terminal. Throws `cancelled`. */
@@ -64,6 +66,19 @@ export interface RunOptions {
   /** Receives a function that sends the running child a signal. */
   readonly started?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
+
+export interface ExecuteOptions {
+  readonly cwd: string;
+  /** All environment variables of the child. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** A file that the child reads as its file descriptor 3; it is gone from its folder before the child starts. */
+  readonly descriptor?: string | undefined;
+  /** What becomes of the child's output, stream by stream; null at its end. Default: it goes where ours goes. */
+  readonly filter?: (() => (chunk: Uint8Array | null) => Uint8Array) | undefined;
+}
+
+/** How a program ended; null: it could not be started. */
+export type Outcome = { readonly status: number } | { readonly signal: NodeJS.Signals } | null;
 
 // Far above any Secret, which the library limits; here only so that an endless pipe cannot fill the memory.
 const maxStdinBytes = 64 * 1024 * 1024;
@@ -94,6 +109,7 @@ export function nodeIo(process: NodeJS.Process): Io {
     now: () => new Date(),
     aws: (options) => new AwsKms({ ...options, now: () => performance.now() }),
     run: runChild,
+    execute: async (command, options) => (await import("./execute.ts")).execute(command, options, process),
     ask: async (question) => {
       const { createInterface } = await import("node:readline/promises");
       const terminal = createInterface({ input: process.stdin, output: process.stderr });

@@ -6,6 +6,7 @@ import type { Declarations } from "./declarations/declaration.ts";
 import { files } from "./declarations/files.ts";
 import { git } from "./declarations/git.ts";
 import { setup } from "./declarations/setup.ts";
+import { values } from "./declarations/values.ts";
 import { views } from "./declarations/views.ts";
 import type { Io } from "./io.ts";
 import { version } from "./version.ts";
@@ -20,7 +21,7 @@ Example:
 
 Exit codes: 0 done, 1 refused or findings, 2 usage, 3 input file, 4 configuration, 5 keys, 6 file system, 70 bug, 130 cancelled.`;
 
-const declarations: Declarations = { ...setup, ...files, ...views, ...git };
+const declarations: Declarations = { ...setup, ...files, ...values, ...views, ...git };
 
 const commandNames = [...Object.keys(declarations), "help"];
 

@@ -2,6 +2,7 @@
 // lines here. What a failure means to a person stands in report.ts.
 import { CommanderError } from "commander";
 import { SealwardError } from "../src/index.ts";
+import { ExitWith } from "./exit-with.ts";
 import { type Io, ReaderGone } from "./io.ts";
 import { createProgram, rejectUnknownCommand } from "./program.ts";
 import { exitOf, internalFailure, printError, safeLines } from "./report.ts";
@@ -29,6 +30,10 @@ export async function run(argv: readonly string[], surroundings: Io): Promise<nu
     if (problem instanceof SealwardError) {
       await printError(io, problem);
       return exitOf(problem.code);
+    }
+    if (problem instanceof ExitWith) {
+      if (problem.problem !== undefined) await printError(io, problem.problem);
+      return problem.code;
     }
     // What a shell shows for a program that writes to a closed pipe.
     if (problem instanceof ReaderGone) return 141;

@@ -72,6 +72,7 @@ export {
 export { globsOfPathRegex, matchEverything, overlapOf } from "./path-glob.ts";
 export { checkPlain, editPlain, openPlain, ownIdentities, rewrapPlain, sealPlain } from "./plain-gate.ts";
 export type { SealOptions } from "./prepare.ts";
+export { type Promotion, promotedManifest, provenanceAnnotation, withPromoted } from "./promote.ts";
 export type { Notice } from "./recipients.ts";
 export {
   type EditableSecret,

@@ -1,27 +1,14 @@
 // seal diff: what changed between two versions of sealed files, by key. Opens both where it can and tells values apart by
 // fingerprints that are worth nothing outside this run; where it cannot, it compares ciphertext and says so.
 import { resolve } from "node:path";
-import {
-  differencesOf,
-  type ErrorCode,
-  type SealedView,
-  SealwardError,
-  type SopsSource,
-  storeOf,
-  viewClosed,
-  viewSealed,
-  viewSops,
-} from "../../src/index.ts";
+import { differencesOf, type ErrorCode, type SealedView, SealwardError, viewClosed } from "../../src/index.ts";
 import { asJson, type Comparison, isDifferent, linesOf } from "../diff-text.ts";
-import { decodeText, documentOf } from "../document.ts";
-import { findExpectation, findGoverning, isGoverned } from "../environment.ts";
 import { fingerprints } from "../fingerprint.ts";
 import { askGit, gitPath, readBlobs, requireGit, requireWorkTree } from "../git.ts";
-import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
-import { isManifest } from "../kinds.ts";
-import { HintedError, printNote, safeJson, UsageError } from "../report.ts";
+import { HintedError, safeJson, UsageError } from "../report.ts";
 import { isSealedVersion } from "../versions.ts";
+import { openView, sealedSource } from "../views.ts";
 
 export interface DiffOptions {
   readonly env?: string;
@@ -161,34 +148,9 @@ async function compare(io: Io, versions: readonly [Version, Version], options: D
 const fatal: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["cancelled", "config-invalid", "usage"]);
 
 async function opened(io: Io, { name, path, bytes }: Version, options: DiffOptions): Promise<SealedView | null> {
-  if (bytes === null || !isSealedVersion(bytes, name)) return null;
-  if (isManifest(bytes)) {
-    const document = documentOf(decodeText(bytes, name), name, path);
-    const found = await findExpectation(io, document, options);
-    if (found !== null)
-      return withIdentities(io, { ...options, ...found }, (identities) =>
-        viewSealed(document.content, found.expectation, identities, name),
-      );
-  }
-  const source = sourceOf(bytes, name, path);
-  const governed = (await isGoverned(io, { name, path }, options))
-    ? await findGoverning(io, { name, path }, { sealed: true }, options)
-    : null;
-  if (governed === null)
-    await io.once(`ungoverned ${name}`, () =>
-      printNote(io, `${name}: no environment was confirmed, for no seal.yaml governs it`),
-    );
-  return withIdentities(io, { ...options, ...governed }, (identities) =>
-    viewSops(source, governed?.environment ?? null, identities),
-  );
+  return bytes === null || !isSealedVersion(bytes, name) ? null : openView(io, { name, path, bytes }, options);
 }
 
 function closed({ name, path, bytes }: Version): SealedView | null {
-  return bytes === null || !isSealedVersion(bytes, name) ? null : viewClosed(sourceOf(bytes, name, path));
-}
-
-/** The sealed document itself, also of a BoundSecret file. */
-function sourceOf(bytes: Uint8Array, name: string, path: string): SopsSource {
-  const content = isManifest(bytes) ? Buffer.from(documentOf(decodeText(bytes, name), name, path).content) : bytes;
-  return { bytes: content, store: storeOf(name), file: name };
+  return bytes === null || !isSealedVersion(bytes, name) ? null : viewClosed(sealedSource({ name, path, bytes }));
 }

@@ -40,7 +40,9 @@ async function secretValue(io: Io, input: Input, key: string, options: GetOption
     throw new SealwardError("path-missing", `There is no key of that name; the file has ${keys.join(", ") || "none"}`, {
       file: input.name,
     });
-  const found = await findExpectation(io, document, options);
+  const { env } = options;
+  // Where the value goes says nothing about where the file belongs.
+  const found = await findExpectation(io, document, env === undefined ? {} : { env });
   if (found === null) {
     const isEncoded = manifest.dataKeys.includes(key);
     const extract = `[${JSON.stringify(isEncoded ? "data" : "stringData")}][${JSON.stringify(key)}]`;

@@ -1,19 +1,9 @@
 // seal view: a sealed file as a person reads it, value by value, masked unless they are to be revealed. Changes nothing.
-import {
-  type SealedView,
-  type SopsSource,
-  storeOf,
-  type ViewedValue,
-  viewClosed,
-  viewSealed,
-  viewSops,
-} from "../../src/index.ts";
-import { documentIn, type Input, readInput } from "../document.ts";
-import { findExpectation, findGoverning, isGoverned } from "../environment.ts";
-import { withIdentities } from "../identities.ts";
+import { type ViewedValue, viewClosed } from "../../src/index.ts";
+import { readInput } from "../document.ts";
 import type { Io } from "../io.ts";
-import { isManifest } from "../kinds.ts";
-import { printNote, safeJson, safeText } from "../report.ts";
+import { safeJson, safeText } from "../report.ts";
+import { openView, sealedSource } from "../views.ts";
 
 export interface ViewOptions {
   readonly env?: string;
@@ -27,7 +17,7 @@ export interface ViewOptions {
 /** @throws what opening throws */
 export async function view(io: Io, file: string | undefined, options: ViewOptions): Promise<void> {
   const input = await readInput(io, file, "seal view");
-  const { values } = options.keys ? viewClosed(sourceOf(input)) : await openedView(io, input, options);
+  const { values } = options.keys ? viewClosed(sealedSource(input)) : await openView(io, input, options);
   const shown = [...values].filter(([, { isSecret }]) => !options.keys || isSecret);
   if (options.output === "json") {
     const entries = shown.map(([name, value]) => ({
@@ -51,30 +41,4 @@ function lineOf(name: string, value: ViewedValue, { keys, reveal }: ViewOptions)
 function textOf({ bytes }: ViewedValue): string {
   const text = Buffer.from(bytes).toString();
   return Buffer.from(text).equals(bytes) ? safeJson(text) : `base64 ${Buffer.from(bytes).toString("base64")}`;
-}
-
-async function openedView(io: Io, input: Input, options: ViewOptions): Promise<SealedView> {
-  if (isManifest(input.bytes)) {
-    const document = documentIn(input);
-    const found = await findExpectation(io, document, options);
-    if (found !== null)
-      return withIdentities(io, { ...options, ...found }, (identities) =>
-        viewSealed(document.content, found.expectation, identities, document.name),
-      );
-  }
-  const governed = (await isGoverned(io, input, options))
-    ? await findGoverning(io, input, { sealed: true }, options)
-    : null;
-  if (governed === null)
-    await printNote(io, `${input.name}: no environment was confirmed, for no seal.yaml governs it`);
-  return withIdentities(io, { ...options, ...governed }, (identities) =>
-    viewSops(sourceOf(input), governed?.environment ?? null, identities),
-  );
-}
-
-/** The sealed document itself, also of a BoundSecret file. */
-function sourceOf(input: Input): SopsSource {
-  const store = input.path === null ? "yaml" : storeOf(input.name);
-  const bytes = isManifest(input.bytes) ? Buffer.from(documentIn(input).content) : input.bytes;
-  return { bytes, store, file: input.name };
 }

@@ -1,7 +1,7 @@
 // What seals, opens and changes files: names, flags, help.
-import { type Command, Option } from "commander";
+import { Option } from "commander";
 import type { Declarations } from "./declaration.ts";
-import { collect, formats, inputFormat, opening, sealing, selecting, withOutput } from "./flags.ts";
+import { collect, formats, opening, sealing, selecting, withOutput } from "./flags.ts";
 
 export const files: Declarations = {
   encrypt: (command, io) => {
@@ -27,26 +27,6 @@ export const files: Declarations = {
       .option("--force", "replace an existing output")
       .action(async (files: string[], options) =>
         (await import("../commands/decrypt.ts")).decrypt(io, files, withOutput(options)),
-      );
-  },
-  edit: (command, io) => {
-    inputFormat(
-      opening(command("edit <file>", "open a sealed file in $SEAL_EDITOR, $VISUAL or $EDITOR and seal what changed")),
-    ).action(async (file: string, options) => (await import("../commands/edit.ts")).edit(io, file, options));
-  },
-  set: (command, io) => {
-    formats(
-      opening(command("set <file> <key>", "set one value of a sealed file, read from stdin or a file, byte for byte")),
-    )
-      .option("--json", "the value is JSON and keeps its type (files that are no Secrets)")
-      .option("--ignore-mac", "change a file whose MAC does not agree, where no seal.yaml governs it")
-      .option("--from-file <path>", "read the value from this file")
-      .option("--trim", "drop one line break at the end of the value")
-      .option("--allow-empty", "accept an empty value")
-      // What is too much here is a value, and deserves a better answer.
-      .allowExcessArguments()
-      .action(async (file: string, key: string, options, { args }: Command) =>
-        (await import("../commands/set.ts")).set(io, file, key, { ...options, hasValue: args.length > 2 }),
       );
   },
   bind: (command, io) => {

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
+import { execute } from "../../cli/execute.ts";
 import { nodeFiles } from "../../cli/files.ts";
 import { eachOnce, type Io, runChild } from "../../cli/io.ts";
 import { run } from "../../cli/run.ts";
@@ -127,6 +128,7 @@ export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr:
     aws: (options) =>
       new AwsKms({ ...options, ...nobody, ...given.aws, ...stated(options), now: () => performance.now() }),
     run: runChild,
+    execute: (command, options) => execute(command, options, process),
     ask: async () => answers.shift() ?? "n",
     askSecret: async (question) => {
       if (given.secrets === undefined) return null;
