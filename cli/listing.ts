@@ -5,14 +5,21 @@ import type { Io } from "./io.ts";
 import { printNote } from "./report.ts";
 import { findWorkTree, shown } from "./settings.ts";
 
-/** Files in which a Secret or SOPS' block may stand. */
-const isManifestName = (name: string): boolean => /\.(ya?ml|json|env|ini)$/i.test(name);
+/** Files in which a Secret, SOPS' block or a value in the clear may stand. */
+const isManifestName = (name: string): boolean =>
+  /\.(?:ya?ml|json|env|ini)$|(?:^|[\\/])\.env(?:\.[^\\/]+)?$|(?:^|[\\/])(?:Docker|Container)file(?:\.[^\\/]+)?$/i.test(
+    name,
+  );
 
 /**
- * YAML, JSON, dotenv and ini files under the paths, relative to the working folder with "/" between their parts, sorted. A file that is
+ * YAML, JSON, dotenv and ini files and Dockerfiles under the paths, and those that `also` names, relative to the working folder with "/" between their parts, sorted. A file that is
  * named itself is taken whatever it is called. Throws `file-missing` for a path that does not exist.
  */
-export async function listManifests(io: Io, paths: readonly string[]): Promise<readonly string[]> {
+export async function listManifests(
+  io: Io,
+  paths: readonly string[],
+  also: (path: string) => boolean = () => false,
+): Promise<readonly string[]> {
   const found = new Set<string>();
   for (const path of paths) {
     const start = resolve(io.cwd, path);
@@ -22,7 +29,7 @@ export async function listManifests(io: Io, paths: readonly string[]): Promise<r
       continue;
     }
     for (const name of await listFolder(io, start)) {
-      if (isManifestName(name)) found.add(join(start, name));
+      if (isManifestName(name) || also(join(start, name))) found.add(join(start, name));
     }
   }
   return [...found].map((file) => relative(io.cwd, file).split(sep).join("/")).sort();

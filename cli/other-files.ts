@@ -1,5 +1,6 @@
 // Changes SOPS files that are no Secrets in place: under a seal.yaml after the gate for such files, elsewhere as sops does.
 import {
+  assertNoneExpired,
   type ChangeSopsOptions,
   checkPlain,
   environmentContext,
@@ -98,6 +99,7 @@ export async function governing(
     );
   const governed = await findGoverning(io, located, { sealed: true }, sources);
   if (governed === null) throw configMissing("Cannot change the file", located.name);
+  assertNoneExpired(governed.environment, io.now(), located.name);
   for (const notice of checkPlain(source, governed.environment).notices)
     await printNote(io, `${notice.message} (${notice.code})`);
   return governed;

@@ -6,7 +6,7 @@ import { ConfigReader, environmentName } from "./config-reader.ts";
 import type { Config, EnvironmentPolicy } from "./environment.ts";
 import { assertKeyArn } from "./kms.ts";
 import { type Scope, scopes } from "./manifest.ts";
-import { isMap } from "./yaml-source.ts";
+import { isMap, isScalar, isSeq } from "./yaml-source.ts";
 
 const namespaceName = environmentName;
 const safeGlobs = "a list of globs relative to seal.yaml: names, ? and *, at most two * in a name and three ** in all";
@@ -18,7 +18,7 @@ const digest = /^sha256:[0-9a-f]{64}$/;
  */
 export function parseConfig(text: string, file: string): Config {
   const reader = new ConfigReader(text, file);
-  const root = reader.root(["recovery", "nested", "environments"], "seal.yaml");
+  const root = reader.root(["recovery", "nested", "mustSeal", "environments"], "seal.yaml");
   const recovery = readRecipients(reader, root, "recovery");
   const listed = root.get("environments", true);
   if (!isMap(listed) || listed.items.length === 0)
@@ -29,12 +29,14 @@ export function parseConfig(text: string, file: string): Config {
       .map(({ name, value }) => [name, readEnvironment(reader, { name, map: value, recovery })]),
   );
   const nested = reader.list(root, "nested", isRelative, "a list of paths relative to seal.yaml");
-  return { file, environments, nested, recovery };
+  const mustSeal = reader.list(root, "mustSeal", isSafeGlob, safeGlobs);
+  const { age, kms } = recovery;
+  return { file, environments, nested, mustSeal, recovery: { age, kms } };
 }
 
 function readEnvironment(
   reader: ConfigReader,
-  { name, map, recovery }: { readonly name: string; readonly map: YAMLMap; readonly recovery: Config["recovery"] },
+  { name, map, recovery }: { readonly name: string; readonly map: YAMLMap; readonly recovery: Listed },
 ): EnvironmentPolicy {
   const where = `environments.${name}`;
   reader.assertKeys(
@@ -45,6 +47,7 @@ function readEnvironment(
   const own = readRecipients(reader, map, "recipients");
   if (own.age.length + own.kms.length === 0)
     throw reader.refuse(`${where} needs at least one recipient of its own`, map);
+  const expirations = new Map([...recovery.expirations, ...own.expirations]);
   const [chosen, second] = reader.list(
     map,
     "scope",
@@ -73,40 +76,73 @@ function readEnvironment(
     scopes: allowed,
     strictRecipients: reader.flag(map, "strictRecipients") ?? false,
     acceptedUnbound: reader.list(map, "unbound", (text) => digest.test(text), "a list of sha256:<64 hex digits>"),
+    ...(expirations.size === 0 ? {} : { expirations }),
   };
 }
 
-function readRecipients(reader: ConfigReader, parent: YAMLMap, key: string): Config["recovery"] {
+interface Listed {
+  readonly age: readonly string[];
+  readonly kms: readonly string[];
+  readonly expirations: ReadonlyMap<string, Date>;
+}
+
+function readRecipients(reader: ConfigReader, parent: YAMLMap, key: string): Listed {
   const map = parent.get(key, true) as Node | undefined;
-  if (map === undefined) return { age: [], kms: [] };
+  if (map === undefined) return { age: [], kms: [], expirations: new Map() };
   if (!isMap(map)) throw reader.refuse(`${key} must be a map with the lists age and kms`, map);
   reader.assertKeys(map as YAMLMap, ["age", "kms"], key);
-  return {
-    age: checked(reader, map as YAMLMap, "age", assertAgeRecipient),
-    kms: atMost(reader, { texts: checked(reader, map as YAMLMap, "kms", assertKeyArn), max: maxKmsKeys, at: map }),
-  };
+  const age = entriesOf(reader, map as YAMLMap, "age", assertAgeRecipient);
+  const kms = entriesOf(reader, map as YAMLMap, "kms", assertKeyArn);
+  if (kms.length > maxKmsKeys)
+    throw reader.refuse(`kms lists ${kms.length} keys, at most ${maxKmsKeys} are allowed`, map);
+  const recipients = (entries: readonly Entry[]): string[] => entries.map(({ recipient }) => recipient);
+  const ends = [...age, ...kms].flatMap(({ recipient, expires }) =>
+    expires === undefined ? [] : [[recipient, expires] as const],
+  );
+  return { age: recipients(age), kms: recipients(kms), expirations: new Map(ends) };
 }
 
 /** Sealing asks all of them, and the doctor each three times. */
 const maxKmsKeys = 64;
 
-function atMost(
-  reader: ConfigReader,
-  { texts, max, at }: { readonly texts: string[]; readonly max: number; readonly at: Node },
-): string[] {
-  if (texts.length > max) throw reader.refuse(`kms lists ${texts.length} keys, at most ${max} are allowed`, at);
-  return texts;
+interface Entry {
+  readonly recipient: string;
+  readonly expires: Date | undefined;
 }
 
-function checked(reader: ConfigReader, map: YAMLMap, key: string, assert: (text: string) => void): string[] {
-  return reader.texts(map, key).map(({ text, node }) => {
-    try {
-      assert(text);
-    } catch (error) {
-      throw reader.refuse(error instanceof Error ? error.message : "Not a recipient", node);
-    }
-    return text;
+/** Each a text, or a map that says more: whose it is (for people), and until when it is sealed for. */
+function entriesOf(reader: ConfigReader, map: YAMLMap, key: string, assert: (text: string) => void): readonly Entry[] {
+  const value = map.get(key, true) as Node | undefined;
+  const items = isSeq(value) ? (value.items as readonly Node[]) : [];
+  if (!items.some(isMap)) return reader.texts(map, key).map(({ text, node }) => entry(reader, text, node, assert));
+  return items.map((item) => {
+    if (isScalar(item) && item.value !== "") return entry(reader, String(item.value), item, assert);
+    if (!isMap(item)) throw reader.refuse(`${key} must be a list of recipients`, item);
+    const fields = item as YAMLMap;
+    reader.assertKeys(fields, ["recipient", "name", "expires"], `a recipient under ${key}`);
+    const recipient = reader.text(fields, "recipient", () => true, "a text");
+    if (recipient === undefined) throw reader.refuse(`a recipient under ${key} needs the key recipient`, item);
+    reader.text(fields, "name", (text) => text.length <= 100, "a short text");
+    const expires = reader.text(fields, "expires", (text) => endOfDay(text) !== null, "a date, as in 2027-01-31");
+    const end = expires === undefined ? null : endOfDay(expires);
+    return { ...entry(reader, recipient, item, assert), expires: end ?? undefined };
   });
+}
+
+function entry(reader: ConfigReader, recipient: string, node: Node, assert: (text: string) => void): Entry {
+  try {
+    assert(recipient);
+  } catch (error) {
+    throw reader.refuse(error instanceof Error ? error.message : "Not a recipient", node);
+  }
+  return { recipient, expires: undefined };
+}
+
+/** The last moment of a day in UTC; null for what is no day of the calendar. */
+function endOfDay(text: string): Date | null {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return null;
+  const end = new Date(`${text}T23:59:59.999Z`);
+  return Number.isNaN(end.getTime()) || end.toISOString().slice(0, 10) !== text ? null : end;
 }
 
 /**

@@ -21,6 +21,8 @@ export interface EnvironmentPolicy {
   readonly strictRecipients: boolean;
   /** Digests (`sha256:<hex>`) of documents that may be opened without a binding. */
   readonly acceptedUnbound: readonly string[];
+  /** Until when a recipient is sealed for. One that is not here has no end. */
+  readonly expirations?: ReadonlyMap<string, Date> | undefined;
 }
 
 export interface Config {
@@ -28,6 +30,8 @@ export interface Config {
   readonly environments: ReadonlyMap<string, EnvironmentPolicy>;
   /** Paths of nested seal.yaml files that count, relative to this one. */
   readonly nested: readonly string[];
+  /** Globs, relative to this file, of files that must not be there in the clear. */
+  readonly mustSeal: readonly string[];
   /** Recipients of every environment. */
   readonly recovery: { readonly age: readonly string[]; readonly kms: readonly string[] };
 }
@@ -153,4 +157,9 @@ function isMatch(path: string, globs: readonly string[]): boolean {
 
 function namesOf(all: readonly EnvironmentPolicy[]): string {
   return all.map(({ name }) => name).join(", ");
+}
+
+/** Whether seal.yaml says that a file at this path has to be sealed. */
+export function mustBeSealed({ mustSeal }: Pick<Config, "mustSeal">, path: string): boolean {
+  return mustSeal.length > 0 && isMatch(path, mustSeal);
 }

@@ -32,7 +32,13 @@ export {
 } from "./comparison.ts";
 export { parseConfig } from "./config.ts";
 export type { Identity, KmsRecipient, Recipient, Recipients } from "./data-key.ts";
-export { type Config, type EnvironmentPolicy, type EnvironmentSources, findEnvironment } from "./environment.ts";
+export {
+  type Config,
+  type EnvironmentPolicy,
+  type EnvironmentSources,
+  findEnvironment,
+  mustBeSealed,
+} from "./environment.ts";
 export { type ErrorCode, errorCodes, type Place, SealwardError } from "./errors.ts";
 export type { Expectation, SealedInfo } from "./gate.ts";
 export { isEncryptedIdentityFile, openIdentityFile } from "./identity-file.ts";
@@ -73,7 +79,7 @@ export { globsOfPathRegex, matchEverything, overlapOf } from "./path-glob.ts";
 export { checkPlain, editPlain, openPlain, ownIdentities, rewrapPlain, sealPlain } from "./plain-gate.ts";
 export type { SealOptions } from "./prepare.ts";
 export { type Promotion, promotedManifest, provenanceAnnotation, withPromoted } from "./promote.ts";
-export type { Notice } from "./recipients.ts";
+export { assertNoneExpired, type Notice } from "./recipients.ts";
 export {
   type EditableSecret,
   editSealed,

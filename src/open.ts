@@ -17,7 +17,7 @@ import {
 } from "./manifest.ts";
 import { openConfirmed } from "./own-binding.ts";
 import { assertBlockStyle, withoutServerFields } from "./prepare.ts";
-import type { Notice } from "./recipients.ts";
+import { expiredIn, type Notice } from "./recipients.ts";
 import { secretText } from "./secret-text.ts";
 import type { RecipientEntry } from "./sops-metadata.ts";
 import { isMap, maxSopsFileBytes, parseYaml, parseYamlStream } from "./yaml-source.ts";
@@ -48,14 +48,16 @@ export interface OpenedSecret {
   readonly keyMaterialIds: ReadonlyMap<string, string>;
 }
 
-/** The keyless steps of the gate, 1 to 5 (docs/architecture.md). Throws the first refusal. */
+/** The keyless steps of the gate, 1 to 5 (docs/architecture.md). Throws the first refusal. With a time also whose time is over. */
 export function checkSealed(
   document: string,
   expectation: Expectation,
   file?: string,
+  now?: Date,
 ): { readonly info: SealedInfo; readonly notices: readonly Notice[] } {
-  const { info, notices } = check(document, expectation, file);
-  return { info, notices };
+  const { info, notices, metadata } = check(document, expectation, file);
+  const expired = now === undefined ? [] : expiredIn(metadata, expectation.environment, now);
+  return { info, notices: [...notices, ...expired] };
 }
 
 /** The whole gate. Throws the first refusal, and decrypts nothing after it. */

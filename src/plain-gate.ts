@@ -8,8 +8,10 @@ import { environmentContext } from "./kms.ts";
 import { holdsBinding } from "./own-context.ts";
 import {
   assertEnvironmentContext,
+  assertNoneExpired,
   assertRecipients,
   checkRecipients,
+  expiredIn,
   isListed,
   type Notice,
   recipientsOf,
@@ -29,12 +31,15 @@ import type { SealedFile } from "./sops-seal.ts";
 import type { StoreFile } from "./store.ts";
 import { storeNamed } from "./stores.ts";
 
-/** The keyless steps. The environment is the one that the path, and whatever else speaks, has decided on. */
+/** The keyless steps; with a time also whose time is over. The environment is the one that the path, and whatever else speaks, has decided on. */
 export function checkPlain(
   { bytes, store, file }: SopsSource,
   environment: EnvironmentPolicy,
+  now?: Date,
 ): { readonly notices: readonly Notice[] } {
-  return { notices: keyless(storeNamed(store).load(bytes, { file }), environment) };
+  const loaded = storeNamed(store).load(bytes, { file });
+  const notices = keyless(loaded, environment);
+  return { notices: now === undefined ? notices : [...notices, ...expiredIn(metadataOf(loaded), environment, now)] };
 }
 
 function keyless(file: StoreFile, environment: EnvironmentPolicy): readonly Notice[] {
@@ -78,7 +83,14 @@ export async function editPlain(
   environment: EnvironmentPolicy,
   identities: readonly Identity[],
 ): Promise<EditableSops> {
-  return editable((await openGoverned(source, environment, identities)).opened);
+  const { bytes, reseal } = editable((await openGoverned(source, environment, identities)).opened);
+  return {
+    bytes,
+    reseal: (edited, now) => {
+      assertNoneExpired(environment, now, source.file);
+      return reseal(edited, now);
+    },
+  };
 }
 
 export async function openGoverned(
@@ -107,6 +119,7 @@ export async function rewrapPlain(
   environment: EnvironmentPolicy,
   { identities, ...options }: Pick<ChangeSopsOptions, "identities" | "kms" | "now">,
 ): Promise<string> {
+  assertNoneExpired(environment, options.now, source.file);
   const context = environmentContext(environment.name);
   const recipients = { groups: [recipientsOf(environment, context)] };
   const own = ownIdentities(identities, environment);
@@ -124,6 +137,7 @@ export async function sealPlain(
 ): Promise<SealedFile> {
   const file = storeNamed(source.store).load(source.bytes, { file: source.file });
   assertNoSecret(valuesIn(file.documents), file);
+  assertNoneExpired(environment, options.now, source.file);
   return sealSops(source, {
     ...options,
     recipients: { groups: [recipientsOf(environment, environmentContext(environment.name))] },

@@ -16,6 +16,7 @@ import {
   scopeAnnotation,
   serverSetPairs,
 } from "./manifest.ts";
+import { assertNoneExpired } from "./recipients.ts";
 import { looksEncrypted } from "./sops-value.ts";
 import {
   applyEdits,
@@ -54,6 +55,7 @@ export interface Prepared {
 /** Reads, strips what servers set, and writes namespace, environment and scope into the text. */
 export function prepare(text: string, options: SealOptions): Prepared {
   const { file, environment } = options;
+  assertNoneExpired(environment, options.now, file);
   const source = parseYaml(text, { file });
   assertSecret(source);
   if (source.root.has("sops"))

@@ -4,7 +4,7 @@ import { isWrappedForOne, stanzaKinds } from "./age.ts";
 import { includesRecipient, isSameRecipient } from "./age-keys.ts";
 import { printableId, type Recipient } from "./data-key.ts";
 import type { EnvironmentPolicy } from "./environment.ts";
-import { type ErrorCode, quoteName, type SealwardError } from "./errors.ts";
+import { type ErrorCode, quoteName, SealwardError } from "./errors.ts";
 import { type EncryptionContext, environmentContext, isSameContext } from "./kms.ts";
 import { type RecipientEntry, type SopsMetadata, unknownCollection } from "./sops-metadata.ts";
 
@@ -60,6 +60,35 @@ export function checkRecipients(metadata: SopsMetadata, policy: EnvironmentPolic
   const message = `The file cannot be opened by ${missing.map(printableId).join(", ")}, which ${policy.name} lists`;
   if (policy.strictRecipients) throw refuse("recipient-missing", message);
   return [{ code: "recipient-missing", message }];
+}
+
+/** The entries of recipients whose time in the environment is over. */
+export function expiredIn({ recipients }: SopsMetadata, policy: EnvironmentPolicy, now: Date): Notice[] {
+  const over = expiredAt(policy, now).filter(([recipient]) =>
+    recipients.some(({ kind, id }) => (kind === "age" ? isSameRecipient(id, recipient) : id === recipient)),
+  );
+  return over.map(([recipient, end]) => ({
+    code: "recipient-expired",
+    message: `The file can still be opened by ${printableId(recipient)}, whose time in ${policy.name} ended on ${dayOf(end)}`,
+  }));
+}
+
+function expiredAt({ expirations = new Map() }: EnvironmentPolicy, now: Date): [string, Date][] {
+  return [...expirations].filter(([, end]) => now > end);
+}
+
+const dayOf = (end: Date): string => end.toISOString().slice(0, 10);
+
+/** Nothing is sealed for somebody whose time is over. @throws recipient-expired */
+export function assertNoneExpired(policy: EnvironmentPolicy, now: Date, file?: string): void {
+  const [over] = expiredAt(policy, now);
+  if (over === undefined) return;
+  const [recipient, end] = over;
+  throw new SealwardError(
+    "recipient-expired",
+    `The recipient ${printableId(recipient)} of ${policy.name} expired on ${dayOf(end)}`,
+    { file },
+  );
 }
 
 /** Recipients of the environment that the file has no entry for. */

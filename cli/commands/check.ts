@@ -1,101 +1,181 @@
-// seal check: the keyless steps of the gate over files and folders, and a search for Secrets that are not sealed. Findings
-// go to stdout, everything else to stderr. No content of a file can stop it, only what is wrong with seal.yaml itself.
-import { resolve } from "node:path";
-import {
-  checkPlain,
-  checkSealed,
-  type ErrorCode,
-  isSopsFile,
-  SealwardError,
-  type SopsSource,
-  storeOf,
-} from "../../src/index.ts";
-import { decodeText, documentOf } from "../document.ts";
-import { configMissing, findExpectation, findGoverning } from "../environment.ts";
+// seal check: the keyless steps of the gate over files and folders, and a search for what should be sealed and is not. Findings
+// go to stdout, everything else to stderr.
+import { relative, sep } from "node:path";
+import { type ErrorCode, mustBeSealed, SealwardError, viewClosed } from "../../src/index.ts";
+import { type ClearCopy, copyFinder, namesLikeSecret } from "../check/clear-copies.ts";
+import { type CheckOutput, type Finding, isError, isProblem } from "../check/finding.ts";
+import { fixFindings } from "../check/fix.ts";
+import { gitleaksFindings } from "../check/gitleaks.ts";
+import { written } from "../check/outputs.ts";
+import { bareName, compareValues, type OpenedValues } from "../check/shared-values.ts";
+import { newSurvey, type Survey, surveyFile } from "../check/survey.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
-import { HintedError, hintsFor, printDone, safeJson, safeText } from "../report.ts";
-import { findSettings, type SettingsCache } from "../settings.ts";
-import {
-  hidesBoundSecret,
-  isSealedFile,
-  isUnrendered,
-  looksBroken,
-  looseText,
-  mentionsSecret,
-  type Piece,
-  splitDocuments,
-  unsealedIn,
-} from "../unsealed.ts";
+import { HintedError, hintsFor, printDone, printNote, shellQuote, UsageError } from "../report.ts";
+import { findSettings, findWorkTree, type SettingsCache } from "../settings.ts";
+import { pathInTree, stagedFiles, withStaged } from "../staged-files.ts";
+import { looseText } from "../unsealed.ts";
 
 export interface CheckOptions {
   readonly env?: string;
-  readonly output: "text" | "json";
+  readonly output: CheckOutput;
+  /** Warnings fail, too. */
+  readonly strict?: boolean;
+  /** What is in Git's index, and not what is in the work tree. */
+  readonly staged?: boolean;
+  /** Open what can be opened, and compare values. */
+  readonly open?: boolean;
+  readonly identity?: readonly string[];
+  readonly fix?: boolean;
+  /** False: gitleaks is not run. */
+  readonly gitleaks?: boolean;
 }
 
-interface Result {
-  readonly file: string;
-  readonly environment?: string;
-  readonly status: "ok" | "refused" | "unsealed";
-  readonly code?: ErrorCode;
-  readonly message?: string;
-  readonly line?: number;
-  readonly column?: number;
-}
-
-type NamedSource = SopsSource & { readonly file: string };
-
-interface Survey {
-  readonly io: Io;
-  readonly sources: { readonly env?: string; readonly known: SettingsCache };
-  readonly results: Result[];
-  /** SOPS files that are no Secrets and of which nothing says where they belong: seen, not checked. */
-  readonly others: string[];
-  /** Templates that are no YAML before they are rendered: seen, not checked. */
-  readonly templates: Set<string>;
-}
-
-// Far above any manifest, and what can still be searched in seconds.
-const maxFileBytes = 128 * 1024 * 1024;
-
+/** @throws check-failed where something was found; config-invalid */
 export async function check(io: Io, paths: readonly string[], options: CheckOptions): Promise<void> {
+  if (options.staged && (paths.length > 0 || options.fix))
+    throw new UsageError(
+      "Cannot check what is staged and paths of the work tree at once, nor mend the index",
+      "leave --staged or the others out",
+    );
+  const { looked, files, first } = options.staged ? await stagedTask(io) : await usualTask(io, paths);
+  const survey = await surveyAll(looked, files, options);
+  survey.findings.unshift(...first);
+  if (options.fix) await fix(io, survey);
+  await report(io, survey, options);
+}
+
+interface Task {
+  /** Surroundings in which the files are what is to be checked. */
+  readonly looked: Io;
+  readonly files: readonly string[];
+  readonly first: readonly Finding[];
+}
+
+async function stagedTask(io: Io): Promise<Task> {
+  const staged = await stagedFiles(io);
+  const named = (path: string): string => relative(io.cwd, pathInTree(staged.tree, path)).split(sep).join("/");
+  const message = "The file is unmerged: a conflict has to be resolved before it is committed";
+  const first = staged.unmerged.map(
+    (path): Finding => ({ file: named(path), status: "refused", code: "merge-conflict", message }),
+  );
+  return { looked: withStaged(io, staged), files: staged.changed.map(named).sort(), first };
+}
+
+async function usualTask(io: Io, paths: readonly string[]): Promise<Task> {
+  // Files that have to be sealed by the word of seal.yaml may be called anything.
+  const settings = await findSettings(io, null);
+  const also = (path: string): boolean =>
+    settings !== null && mustBeSealed(settings.config, relative(settings.folder, path).split(sep).join("/"));
+  return { looked: io, files: await listManifests(io, paths.length === 0 ? ["."] : paths, also), first: [] };
+}
+
+async function surveyAll(io: Io, files: readonly string[], options: CheckOptions): Promise<Survey> {
   const known: SettingsCache = new Map();
   // A seal.yaml that cannot be read fails the check even where nothing is sealed yet.
   await findSettings(io, null, known);
-  const survey: Survey = {
-    io,
-    sources: options.env === undefined ? { known } : { known, env: options.env },
-    results: [],
-    others: [],
-    templates: new Set(),
-  };
-  for (const file of await listManifests(io, paths.length === 0 ? ["."] : paths)) await checkFile(survey, file);
-
-  const findings = survey.results.filter(({ status }) => status !== "ok");
-  if (options.output === "json") await io.stdout.write(`${safeJson(survey.results)}\n`);
-  else for (const finding of findings) await io.stdout.write(`${safeText(line(finding))}\n`);
-  const count = (status: Result["status"]): number =>
-    survey.results.filter((result) => result.status === status).length;
-  await printDone(
-    io,
-    `checked: ${count("ok")} sealed and in order, ${count("refused")} refused, ${count("unsealed")} not sealed`,
-  );
-  if (survey.others.length > 0)
-    await printDone(
+  const survey = newSurvey(io, options.env, known);
+  const plain: { readonly file: string; readonly text: string }[] = [];
+  for (const file of files) {
+    const before = survey.sealed.length;
+    const bytes = await surveyFile(survey, file);
+    if (bytes !== null && survey.sealed.length === before && mayHoldCopies(file))
+      plain.push({ file, text: looseText(bytes) });
+  }
+  const values = options.open ? await compareValues(io, survey, options) : null;
+  if (values !== null) survey.findings.push(...values.findings);
+  survey.findings.push(...copiesIn(survey, plain, values));
+  if (values !== null && values.closed > 0)
+    await printNote(
       io,
-      `not checked, for they are no Secrets and nothing says which environment they belong to: ${survey.others.join(", ")}`,
+      `${values.closed} of ${survey.sealed.length} sealed files were not opened: no identity for them is at hand`,
     );
-  if (survey.templates.size > 0)
-    await printDone(io, `not checked, for they are templates: ${[...survey.templates].join(", ")}`);
-  if (findings.length > 0) {
-    const message = `The check found ${findings.length} ${findings.length === 1 ? "thing" : "things"} to correct`;
-    throw new HintedError("check-failed", message, { hint: hintsByCode(findings) });
+  if (options.gitleaks !== false) survey.findings.push(...(await leaks(io, survey, files, options)));
+  return survey;
+}
+
+const mayHoldCopies = (file: string): boolean =>
+  /\.ya?ml$|(?:^|\/)(?:Docker|Container)file|\.(?:docker|container)file$/i.test(file);
+
+/** Names of sealed values that stand in the clear beside. A name alone is a warning; the value itself is none. */
+function copiesIn(
+  { sealed }: Survey,
+  plain: readonly { readonly file: string; readonly text: string }[],
+  values: OpenedValues | null,
+): readonly Finding[] {
+  const homes = new Map<string, string>();
+  for (const { file, source } of sealed)
+    for (const [name, { isSecret }] of closedValues(source))
+      if (isSecret && !homes.has(bareName(name))) homes.set(bareName(name), file);
+  const find = copyFinder(namesLikeSecret(homes.keys()));
+  const finding = (copy: ClearCopy): Finding => {
+    const isSame = values?.isValueOf(copy) === true;
+    const what = isSame ? "has the sealed value in the clear" : "has a value in the clear";
+    const message = `${copy.name} ${what} in ${copy.where}, and is sealed in ${homes.get(copy.name)}`;
+    return { file: copy.file, status: isSame ? "refused" : "warning", code: "clear-leak", message, line: copy.line };
+  };
+  return plain.flatMap(({ file, text }) => find(file, text).map(finding));
+}
+
+function closedValues(
+  source: Survey["sealed"][number]["source"],
+): Iterable<readonly [string, { readonly isSecret: boolean }]> {
+  try {
+    return viewClosed(source).values;
+  } catch (problem) {
+    if (problem instanceof SealwardError) return [];
+    throw problem;
   }
 }
 
+/** Of sealed files gitleaks sees ciphertext, and of what was not asked for nothing is said. */
+async function leaks(
+  io: Io,
+  { sealed }: Survey,
+  files: readonly string[],
+  { staged = false }: CheckOptions,
+): Promise<readonly Finding[]> {
+  const folder = (await findWorkTree(io, await io.fs.realPath(io.cwd))) ?? io.cwd;
+  const found = await gitleaksFindings(io, { folder, staged });
+  const [known, closed] = [new Set(files), new Set(sealed.map(({ file }) => file))];
+  return (found ?? []).filter(({ file, code }) => code === "check-failed" || (known.has(file) && !closed.has(file)));
+}
+
+async function fix(io: Io, survey: Survey): Promise<void> {
+  const fixed = await fixFindings(io, survey.findings);
+  if (fixed.size === 0) return;
+  const rest = survey.findings.filter(({ file }) => !fixed.has(file));
+  survey.findings.splice(0, survey.findings.length, ...rest);
+  for (const file of fixed) await surveyFile(survey, file);
+  await printNote(
+    io,
+    "what was sealed now stays in Git's history in the clear, if it was ever committed: change those values",
+  );
+}
+
+async function report(io: Io, { findings, others, templates }: Survey, options: CheckOptions): Promise<void> {
+  await io.stdout.write(written(findings, options.output));
+  const count = (status: Finding["status"]): number => findings.filter((finding) => finding.status === status).length;
+  const warned = count("warning") === 0 ? "" : `, ${count("warning")} to look at`;
+  await printDone(
+    io,
+    `checked: ${count("ok")} sealed and in order, ${count("refused")} refused, ${count("unsealed")} not sealed${warned}`,
+  );
+  if (others.length > 0)
+    await printDone(
+      io,
+      `not checked, for they are no Secrets and nothing says which environment they belong to: ${others.join(", ")}`,
+    );
+  if (templates.size > 0) await printDone(io, `not checked, for they are templates: ${[...templates].join(", ")}`);
+  const failing = findings.filter(options.strict ? isProblem : isError);
+  if (failing.length === 0) return;
+  const message = `The check found ${failing.length} ${failing.length === 1 ? "thing" : "things"} to correct`;
+  throw new HintedError("check-failed", message, { hint: hintsByCode(failing) });
+}
+
 /** What to do about each kind of finding, with the file where there is but one. */
-function hintsByCode(findings: readonly Result[]): readonly string[] {
-  const byCode = new Map<ErrorCode, Result[]>();
+function hintsByCode(findings: readonly Finding[]): readonly string[] {
+  const byCode = new Map<ErrorCode, Finding[]>();
   for (const finding of findings) {
     const code = finding.code ?? "check-failed";
     byCode.set(code, [...(byCode.get(code) ?? []), finding]);
@@ -103,106 +183,13 @@ function hintsByCode(findings: readonly Result[]): readonly string[] {
   return [...byCode].flatMap(([code, [first, ...more]]) => {
     const file = more.some((other) => other.file !== first?.file) ? undefined : first?.file;
     const problem = new SealwardError(code, first?.message ?? "", { file });
-    return hintsFor(problem).map((hint) => `${code}: ${hint}`);
+    const hints = hintsFor(problem).map((hint) => `${code}: ${hint}`);
+    // What was meant by a copy is mostly this.
+    return code === "environment-mismatch" && file !== undefined
+      ? [
+          ...hints,
+          `${code}: to bring a Secret to another environment: \`seal promote ${shellQuote(file)} --from … --to …\``,
+        ]
+      : hints;
   });
-}
-
-async function checkFile(survey: Survey, file: string): Promise<void> {
-  const { io, results, templates } = survey;
-  const path = resolve(io.cwd, file);
-  // Git also lists what was deleted but not yet staged, and submodules, which are folders.
-  if ((await io.fs.kind(path)) !== "file") return;
-  if ((await io.fs.size(path)) > maxFileBytes) {
-    const message = `The file has more than ${maxFileBytes} bytes and is not searched; a Secret could be in it`;
-    results.push({ file, status: "refused", code: "too-large", message });
-    return;
-  }
-  const bytes = await io.fs.read(path);
-  const source = { bytes, store: storeOf(file), file };
-  if (source.store === "dotenv" || source.store === "ini") return checkOther(survey, source, path);
-  const loose = looseText(bytes);
-  if (!mentionsSecret(loose)) return;
-  try {
-    const text = decodeText(bytes, file);
-    const pieces = splitDocuments(text);
-    if (pieces.length === 1) await checkPiece(survey, file, { text, lineOffset: 0 });
-    else for (const piece of pieces) await checkOneOfSeveral(survey, file, piece);
-  } catch (problem) {
-    if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
-    if (problem.code === "not-a-secret") await checkOther(survey, source, path);
-    else if (looksBroken(loose)) results.push(refusal(file, problem, 0));
-    else templates.add(file);
-  }
-}
-
-/** A SOPS file that is no Secret. Where nothing says which environment it belongs to, it is not checked. */
-async function checkOther({ io, sources, results, others }: Survey, source: NamedSource, path: string): Promise<void> {
-  const { file } = source;
-  if (!isSopsFile(source)) return;
-  try {
-    const governed = await findGoverning(io, { name: file, path }, { sealed: true }, sources);
-    if (governed === null) {
-      others.push(file);
-      return;
-    }
-    const environment = governed.environment.name;
-    const { notices } = checkPlain(source, governed.environment);
-    if (notices.length === 0) results.push({ file, environment, status: "ok" });
-    for (const { code, message } of notices) results.push({ file, environment, status: "refused", code, message });
-  } catch (problem) {
-    if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
-    const isNobodys = problem.code === "environment-mismatch" && sources.env === undefined;
-    if (problem.code === "environment-unknown" || isNobodys) others.push(file);
-    else results.push(refusal(file, problem, 0));
-  }
-}
-
-/** A whole file, or a BoundSecret among other objects. Throws what the gate throws. */
-async function checkPiece({ io, sources, results, templates }: Survey, file: string, piece: Piece): Promise<void> {
-  const document = documentOf(piece.text, file, resolve(io.cwd, file));
-  if (document.carrier === null && hidesBoundSecret(piece.text))
-    throw new SealwardError("shape-invalid", "The file spells BoundSecret in escapes, which hides it from readers");
-  if (!isSealedFile(document.content)) {
-    if (isUnrendered(document.content)) templates.add(file);
-    for (const place of unsealedIn({ ...piece, text: document.content })) {
-      const message = "this Secret is not sealed; its values are readable by everyone who can read the repository";
-      results.push({ file, status: "unsealed", code: "not-sealed", message, ...place });
-    }
-    return;
-  }
-  const found = await findExpectation(io, document, sources);
-  if (found === null) throw configMissing("Cannot confirm the environment", file);
-  const environment = found.environment.name;
-  const { notices } = checkSealed(document.content, found.expectation, file);
-  if (notices.length === 0) results.push({ file, environment, status: "ok" });
-  for (const { code, message } of notices) results.push({ file, environment, status: "refused", code, message });
-}
-
-async function checkOneOfSeveral(survey: Survey, file: string, piece: Piece): Promise<void> {
-  if (!mentionsSecret(piece.text)) return;
-  try {
-    if (isSealedFile(piece.text))
-      throw new SealwardError("several-documents", "A sealed file holds one document, and this file has several", {
-        line: 1,
-      });
-    await checkPiece(survey, file, piece);
-  } catch (problem) {
-    if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
-    survey.results.push(refusal(file, problem, piece.lineOffset));
-  }
-}
-
-function refusal(file: string, { code, message, line, column }: SealwardError, lineOffset: number): Result {
-  return {
-    file,
-    status: "refused",
-    code,
-    message,
-    ...(line === undefined ? {} : { line: line + lineOffset }),
-    ...(column === undefined ? {} : { column }),
-  };
-}
-
-function line({ file, line: row, column, code, message }: Result): string {
-  return `${[file, row, column].filter((part) => part !== undefined).join(":")}: ${code}: ${message}`;
 }

@@ -1,13 +1,21 @@
 // What looks at files and surroundings and changes nothing: names, flags, help.
 import { Option } from "commander";
+import { checkOutputs } from "../check/finding.ts";
 import type { Declarations } from "./declaration.ts";
-import { formats, inputFormat, opening } from "./flags.ts";
+import { collect, formats, inputFormat, opening } from "./flags.ts";
 
 export const views: Declarations = {
   check: (command, io) => {
-    command("check [paths...]", "check sealed files without a key, and find Secrets that are not sealed")
+    command("check [paths...]", "check sealed files without a key, and find what should be sealed and is not")
       .option("--env <name>", "the environment that every file must belong to")
-      .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
+      .option("--staged", "check what is staged in Git, not the work tree: for a pre-commit hook")
+      .option("--strict", "fail for warnings, too")
+      .option("--open", "open what your identities open, and find values that two environments share")
+      .option("--identity <file>", "with --open: an age identity file (repeatable)", collect)
+      .option("--fix", "seal Secrets in place whose environment is certain")
+      .option("--no-gitleaks", "do not run gitleaks, which is run where it is installed")
+      .addOption(new Option("--output <format>", "what stdout gets").choices(checkOutputs).default("text"))
+      .addHelpText("after", "\nExample:\n  $ seal check --output sarif > seal.sarif")
       .action(async (paths: string[], options) => (await import("../commands/check.ts")).check(io, paths, options));
   },
   explain: (command, io) => {

@@ -10,7 +10,7 @@ const [first = ""] = examples;
 const config = parseConfig(first, "seal.yaml");
 
 test("every example is a valid seal.yaml", () => {
-  expect(examples).toHaveLength(2);
+  expect(examples).toHaveLength(3);
   for (const example of examples) expect(parseConfig(example, "seal.yaml").environments.size).toBeGreaterThan(0);
 });
 

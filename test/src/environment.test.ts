@@ -26,6 +26,7 @@ function config(...policies: EnvironmentPolicy[]): Config {
     file: "seal.yaml",
     environments: new Map(policies.map((one) => [one.name, one])),
     nested: [],
+    mustSeal: [],
     recovery: { age: [], kms: [] },
   };
 }
