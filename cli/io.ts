@@ -35,6 +35,10 @@ export interface Io {
   readonly home: string;
   readonly tempFolder: string;
   readonly platform: string;
+  /** `--yes`: what a person would be asked before going on is answered with yes (confirm.ts). */
+  readonly assumeYes: boolean;
+  /** `--quiet`: notes and what was done are not printed (report.ts). */
+  readonly isQuiet: boolean;
   now(): Date;
   /** AWS as its SDK finds it: credentials and Region settings of this process. */
   aws(options: Omit<AwsKmsOptions, "now" | "credentials">): AwsKms;
@@ -85,6 +89,8 @@ export function nodeIo(process: NodeJS.Process): Io {
     home: homeFolder(),
     tempFolder: tmpdir(),
     platform: process.platform,
+    assumeYes: false,
+    isQuiet: false,
     now: () => new Date(),
     aws: (options) => new AwsKms({ ...options, now: () => performance.now() }),
     run: runChild,

@@ -71,10 +71,14 @@ export function hintsFor(problem: SealwardError): readonly string[] {
 }
 
 /** Something to know that stops nothing. */
-export const printNote = (io: Io, text: string): Promise<void> => printLine(io, "note", text);
+export const printNote = async (io: Io, text: string): Promise<void> => {
+  if (!io.isQuiet) await printLine(io, "note", text);
+};
 
 /** What a command has done. */
-export const printDone = (io: Io, text: string): Promise<void> => io.stderr.write(`${safeText(text)}\n`);
+export const printDone = async (io: Io, text: string): Promise<void> => {
+  if (!io.isQuiet) await io.stderr.write(`${safeText(text)}\n`);
+};
 
 const colours = { error: 31, hint: 36, note: 33 } as const;
 

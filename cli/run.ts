@@ -2,18 +2,20 @@
 // lines here. What a failure means to a person stands in report.ts.
 import { CommanderError } from "commander";
 import { SealwardError } from "../src/index.ts";
+import { withGlobalFlags } from "./global-flags.ts";
 import { type Io, ReaderGone } from "./io.ts";
 import { createProgram, rejectUnknownCommand } from "./program.ts";
 import { exitOf, internalFailure, printError, safeLines } from "./report.ts";
 
 /** Runs one command; resolves to the exit code and never rejects. Codes: docs/cli.md. */
-export async function run(argv: readonly string[], io: Io): Promise<number> {
+export async function run(given: readonly string[], surroundings: Io): Promise<number> {
+  const { argv, io } = withGlobalFlags(given, surroundings);
   const written: { text: string; stream: "stdout" | "stderr" }[] = [];
   try {
     const words = asCommand(argv);
     const program = createProgram(io, (stream, text) => written.push({ stream, text }), words[0]);
     try {
-      if (argv.length === 0 && io.stdin.isTty) {
+      if (given.length === 0 && io.stdin.isTty) {
         program.outputHelp();
         return 0;
       }

@@ -121,6 +121,8 @@ export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr:
     home: dir.home,
     tempFolder: dir.runtime,
     platform: "linux",
+    assumeYes: false,
+    isQuiet: false,
     now: () => now,
     aws: (options) =>
       new AwsKms({ ...options, ...nobody, ...given.aws, ...stated(options), now: () => performance.now() }),
