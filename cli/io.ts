@@ -11,6 +11,8 @@ import type { Shield } from "./writing.ts";
 
 interface Output {
   readonly isTty: boolean;
+  /** Of the terminal, where it is one and says so. */
+  readonly columns?: number | undefined;
   write(data: string | Uint8Array): Promise<void>;
 }
 
@@ -187,6 +189,9 @@ function output(descriptor: number, streamOf: () => NodeJS.WriteStream): Output 
   return {
     get isTty() {
       return streamOf().isTTY === true;
+    },
+    get columns() {
+      return streamOf().columns;
     },
     async write(data) {
       const bytes = typeof data === "string" ? Buffer.from(data) : data;

@@ -88,11 +88,11 @@ async function printLine(io: Io, label: keyof typeof colours, text: string): Pro
 }
 
 /** NO_COLOR wins over FORCE_COLOR, which wins over what the terminal is. */
-export function hasColour(io: Io): boolean {
+export function hasColour(io: Io, stream: "stdout" | "stderr" = "stderr"): boolean {
   if ((io.env["NO_COLOR"] ?? "") !== "") return false;
   const forced = io.env["FORCE_COLOR"] ?? "";
   if (forced !== "") return forced !== "0" && forced !== "false";
-  return io.stderr.isTty && io.env["TERM"] !== "dumb";
+  return io[stream].isTty && io.env["TERM"] !== "dumb";
 }
 
 /**

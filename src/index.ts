@@ -24,7 +24,7 @@ export { documentDigest } from "./bytes.ts";
 export { parseConfig } from "./config.ts";
 export type { Identity, KmsRecipient, Recipient, Recipients } from "./data-key.ts";
 export { type Config, type EnvironmentPolicy, type EnvironmentSources, findEnvironment } from "./environment.ts";
-export { type ErrorCode, errorCodes, type Place, SealwardError } from "./errors.ts";
+export { type ErrorCode, errorCodes, type Place, quoteName, SealwardError } from "./errors.ts";
 export type { Expectation, SealedInfo } from "./gate.ts";
 export { isEncryptedIdentityFile, openIdentityFile } from "./identity-file.ts";
 export {
@@ -49,6 +49,7 @@ export {
   type PolicyStatement,
 } from "./kms-policy.ts";
 export { type Scope, scopes } from "./manifest.ts";
+export { nearestKey } from "./near-key.ts";
 export {
   checkSealed,
   decryptSops,
