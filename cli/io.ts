@@ -11,6 +11,8 @@ import type { Shield } from "./writing.ts";
 
 interface Output {
   readonly isTty: boolean;
+  /** Of the terminal, where it is one and says so. */
+  readonly columns?: number | undefined;
   write(data: string | Uint8Array): Promise<void>;
 }
 
@@ -35,9 +37,9 @@ export interface Io {
   readonly home: string;
   readonly tempFolder: string;
   readonly platform: string;
-  /** True: whoever runs the command has answered yes to what it will ask (`--yes`). */
-  readonly assumesYes: boolean;
-  /** True: notes, and what was done, are not printed (`--quiet`). */
+  /** `--yes`: what a person would be asked before going on is answered with yes (confirm.ts). */
+  readonly assumeYes: boolean;
+  /** `--quiet`: notes and what was done are not printed (report.ts). */
   readonly isQuiet: boolean;
   now(): Date;
   /** AWS as its SDK finds it: credentials and Region settings of this process. */
@@ -104,7 +106,7 @@ export function nodeIo(process: NodeJS.Process): Io {
     home: homeFolder(),
     tempFolder: tmpdir(),
     platform: process.platform,
-    assumesYes: false,
+    assumeYes: false,
     isQuiet: false,
     now: () => new Date(),
     aws: (options) => new AwsKms({ ...options, now: () => performance.now() }),
@@ -203,6 +205,9 @@ function output(descriptor: number, streamOf: () => NodeJS.WriteStream): Output 
   return {
     get isTty() {
       return streamOf().isTTY === true;
+    },
+    get columns() {
+      return streamOf().columns;
     },
     async write(data) {
       const bytes = typeof data === "string" ? Buffer.from(data) : data;

@@ -8,6 +8,7 @@ import { git } from "./declarations/git.ts";
 import { setup } from "./declarations/setup.ts";
 import { values } from "./declarations/values.ts";
 import { views } from "./declarations/views.ts";
+import { globalFlags } from "./global-flags.ts";
 import type { Io } from "./io.ts";
 import { version } from "./version.ts";
 
@@ -46,6 +47,8 @@ export function createProgram(
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
+  // For the help: run.ts has taken them out of the arguments.
+  for (const [flag, what] of Object.entries(globalFlags)) program.option(flag, what);
   const command: Parameters<Declarations[string]>[0] = (spec, summary, options = {}) =>
     program.command(spec, options).description(summary);
 

@@ -71,14 +71,14 @@ export function hintsFor(problem: SealwardError): readonly string[] {
 }
 
 /** Something to know that stops nothing. */
-export async function printNote(io: Io, text: string): Promise<void> {
+export const printNote = async (io: Io, text: string): Promise<void> => {
   if (!io.isQuiet) await printLine(io, "note", text);
-}
+};
 
 /** What a command has done. */
-export async function printDone(io: Io, text: string): Promise<void> {
+export const printDone = async (io: Io, text: string): Promise<void> => {
   if (!io.isQuiet) await io.stderr.write(`${safeText(text)}\n`);
-}
+};
 
 const colours = { error: 31, hint: 36, note: 33 } as const;
 
@@ -88,11 +88,11 @@ async function printLine(io: Io, label: keyof typeof colours, text: string): Pro
 }
 
 /** NO_COLOR wins over FORCE_COLOR, which wins over what the terminal is. */
-export function hasColour(io: Io): boolean {
+export function hasColour(io: Io, stream: "stdout" | "stderr" = "stderr"): boolean {
   if ((io.env["NO_COLOR"] ?? "") !== "") return false;
   const forced = io.env["FORCE_COLOR"] ?? "";
   if (forced !== "") return forced !== "0" && forced !== "false";
-  return io.stderr.isTty && io.env["TERM"] !== "dumb";
+  return io[stream].isTty && io.env["TERM"] !== "dumb";
 }
 
 /**

@@ -3,19 +3,20 @@
 import { CommanderError } from "commander";
 import { SealwardError } from "../src/index.ts";
 import { ExitWith } from "./exit-with.ts";
+import { withGlobalFlags } from "./global-flags.ts";
 import { type Io, ReaderGone } from "./io.ts";
 import { createProgram, rejectUnknownCommand } from "./program.ts";
 import { exitOf, internalFailure, printError, safeLines } from "./report.ts";
 
 /** Runs one command; resolves to the exit code and never rejects. Codes: docs/cli.md. */
-export async function run(argv: readonly string[], surroundings: Io): Promise<number> {
+export async function run(given: readonly string[], surroundings: Io): Promise<number> {
+  const { argv, io } = withGlobalFlags(given, surroundings);
   const written: { text: string; stream: "stdout" | "stderr" }[] = [];
-  const { words: said, io } = withGlobals(argv, surroundings);
   try {
-    const words = asCommand(said);
+    const words = asCommand(argv);
     const program = createProgram(io, (stream, text) => written.push({ stream, text }), words[0]);
     try {
-      if (argv.length === 0 && io.stdin.isTty) {
+      if (given.length === 0 && io.stdin.isTty) {
         program.outputHelp();
         return 0;
       }
@@ -41,18 +42,6 @@ export async function run(argv: readonly string[], surroundings: Io): Promise<nu
     await io.stderr.write(internalFailure(problem));
     return 70;
   }
-}
-
-/** The flags that every command has, wherever they stand; what follows `--` is somebody else's. */
-function withGlobals(argv: readonly string[], io: Io): { readonly words: readonly string[]; readonly io: Io } {
-  const end = argv.indexOf("--");
-  const own = end < 0 ? argv : argv.slice(0, end);
-  const has = (flag: string): boolean => own.includes(flag);
-  if (!has("--yes") && !has("--quiet")) return { words: argv, io };
-  const words = [...own.filter((word) => word !== "--yes" && word !== "--quiet"), ...argv.slice(own.length)];
-  // The surroundings answer some questions only when asked (the working folder may be gone), so they are not copied.
-  const told = { assumesYes: { value: has("--yes") }, isQuiet: { value: has("--quiet") } };
-  return { words, io: Object.create(io, told) as Io };
 }
 
 /** `sops -d FILE` and `sops -e FILE` are in many fingers and scripts. */

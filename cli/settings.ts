@@ -1,7 +1,14 @@
 // Finds the seal.yaml that governs a file: the nearest one above the file, up to the Git root, never merged. Symbolic
 // links are resolved first, so that a link cannot lend a file the path of another environment. Decides nothing.
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { type Config, parseConfig, SealwardError } from "../src/index.ts";
+import {
+  type Config,
+  type EnvironmentPolicy,
+  nearestKey,
+  parseConfig,
+  quoteName,
+  SealwardError,
+} from "../src/index.ts";
 import { readText } from "./document.ts";
 import type { Io } from "./io.ts";
 import { printNote } from "./report.ts";
@@ -35,6 +42,20 @@ export async function findSettings(
   return governing === null
     ? null
     : { ...governing, path: file === null ? undefined : posixRelative(governing.folder, real) };
+}
+
+/** @throws environment-undefined, with the name that was probably meant */
+export function assertDefined(config: Config, name: string): EnvironmentPolicy {
+  const found = config.environments.get(name);
+  if (found !== undefined) return found;
+  const names = [...config.environments.keys()];
+  const meant = nearestKey(name, names);
+  const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
+  throw new SealwardError(
+    "environment-undefined",
+    `There is no environment ${quoteName(name)}; ${config.file} has ${names.join(", ")}${hint}`,
+    { file: config.file },
+  );
 }
 
 /** A link out of the work tree would put the file under a seal.yaml that nobody reviewed here. */

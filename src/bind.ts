@@ -94,7 +94,8 @@ export async function bindSealed(
         key,
         metadata: keepsBlock
           ? renewed(metadata.raw)
-          : (lastModified, mac) => newMetadata({ groups, rule: sealedRule, lastModified, mac }),
+          : (lastModified, mac) =>
+              newMetadata({ groups, rule: sealedRule, lastModified, keyMade: metadata.keyMade, mac }),
         previous: { opened, plain, binding },
         keepsBlock,
       })

@@ -3,6 +3,7 @@
 import picomatch from "picomatch";
 import { quoteName, SealwardError } from "./errors.ts";
 import type { Scope } from "./manifest.ts";
+import { nearestKey } from "./near-key.ts";
 
 export interface EnvironmentPolicy {
   readonly name: string;
@@ -70,9 +71,10 @@ export function findEnvironment(config: Config, sources: EnvironmentSources): En
   ] as const) {
     if (name === undefined) continue;
     if (!config.environments.has(name)) {
+      const meant = nearestKey(name, [...config.environments.keys()]);
       throw new SealwardError(
         "environment-undefined",
-        `${source} names the environment ${quoteName(name)}; ${config.file} has ${namesOf(all)}`,
+        `${source} names the environment ${quoteName(name)}; ${config.file} has ${namesOf(all)}${meant === undefined ? "" : `; did you mean ${meant}?`}`,
       );
     }
     voices.push({ source, chooses: true, environments: new Set([name]) });

@@ -39,7 +39,7 @@ export {
   findEnvironment,
   mustBeSealed,
 } from "./environment.ts";
-export { type ErrorCode, errorCodes, type Place, SealwardError } from "./errors.ts";
+export { type ErrorCode, errorCodes, type Place, quoteName, SealwardError } from "./errors.ts";
 export type { Expectation, SealedInfo } from "./gate.ts";
 export { isEncryptedIdentityFile, openIdentityFile } from "./identity-file.ts";
 export {
@@ -66,6 +66,7 @@ export {
 export { firstMarker, sidesOf, withMarkers } from "./line-merge.ts";
 export { type Scope, scopes } from "./manifest.ts";
 export { type Decision, type MergeConflict, mergeSealed, mergeSops, type SealedMerge } from "./merge.ts";
+export { nearestKey } from "./near-key.ts";
 export {
   checkSealed,
   decryptSops,

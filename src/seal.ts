@@ -51,7 +51,8 @@ export async function encryptUnderNewKey(
     place,
     key,
     now,
-    metadata: (lastModified, mac) => newMetadata({ groups, rule: sealedRule, lastModified, mac }),
+    metadata: (lastModified, mac) =>
+      newMetadata({ groups, rule: sealedRule, lastModified, keyMade: lastModified, mac }),
   });
 }
 

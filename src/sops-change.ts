@@ -23,6 +23,7 @@ import {
   type KmsEntry,
   type SopsMetadata,
   type UsableEntries,
+  withKeyMade,
 } from "./sops-metadata.ts";
 import { encryptFile, type Previous, type SealedFile } from "./sops-seal.ts";
 import { entriesOf, macOf, type OpenedLeaf, sealMac } from "./sops-tree.ts";
@@ -223,7 +224,7 @@ export async function rekeyFile(file: StoreFile, options: RekeyOptions): Promise
     leaves: encs,
     comments: items,
     metadata: withSpellings(
-      new Map([...raw, ["lastmodified", lastModified], ["mac", mac]]),
+      withKeyMade(new Map([...raw, ["lastmodified", lastModified], ["mac", mac]]), lastModified),
       keptSpellings(metadata.raw, { key: opened.key, newKey: key, spells: () => true }),
     ),
   });

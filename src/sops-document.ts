@@ -209,6 +209,8 @@ export interface SopsDescription {
   readonly isStated: boolean;
   readonly onlyEncrypted: boolean;
   readonly lastModified: string;
+  /** When the data key was made: a claim. Null where the file says nothing of it. */
+  readonly keyMade: string | null;
   readonly version: string;
   /** Paths of values, in order; a list's elements share one. */
   readonly values: readonly { readonly path: readonly string[]; readonly encrypted: boolean }[];
@@ -233,6 +235,7 @@ async function description(file: StoreFile, metadata: SopsMetadata, isEncrypted:
     isStated: metadata.rule !== null,
     onlyEncrypted: metadata.onlyEncrypted,
     lastModified: metadata.lastModified,
+    keyMade: metadata.keyMade,
     version: String(metadata.raw.get("version") ?? ""),
     values: await valuesOf(file, metadata.rule, isEncrypted),
   };

@@ -58,6 +58,8 @@ export interface SopsMetadata {
   readonly onlyEncrypted: boolean;
   /** RFC 3339, as the MAC's additional data has it. */
   readonly lastModified: string;
+  /** When the data key was made, as the file claims: nothing confirms it. Null where it says nothing that is a time. */
+  readonly keyMade: string | null;
   readonly mac: string;
 }
 
@@ -73,6 +75,8 @@ export const identifyingKeys: Readonly<Record<string, string>> = {
 };
 /** Where our own keys in the block begin; a sealer's signature is one. */
 const ownPrefix = "sealward";
+/** Says when the data key was made. SOPS ignores it and drops it when it rewrites the file. */
+const keyMadeKey = `${ownPrefix}_created`;
 const rfc3339 = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.\d+)?(Z|[+-]\d{2}:\d{2})$/;
 
 /** For a refusal that points at the block. */
@@ -106,8 +110,15 @@ export function readSopsMetadata(raw: Metadata, refuse: Refuse): SopsMetadata {
     rule: name === undefined ? null : { name, pattern: textAt(raw, name) },
     onlyEncrypted: onlyEncrypted === "true",
     lastModified,
+    keyMade: canonicalTime(textAt(raw, keyMadeKey)) ?? earliest(all.flatMap(({ kms }) => kms)),
     mac: textAt(raw, "mac"),
   };
+}
+
+/** An entry may be younger than the data key it wraps, as that of a recipient who came later, but never older. */
+function earliest(kms: readonly KmsEntry[]): string | null {
+  const times = kms.flatMap(({ raw }) => canonicalTime(textAt(raw, "created_at")) ?? []);
+  return times.sort((a, b) => Date.parse(a) - Date.parse(b))[0] ?? null;
 }
 
 function groupOf(map: Metadata, refuse: Refuse): KeyGroup {
@@ -212,17 +223,28 @@ export interface NewMetadata {
   readonly rule: SelectionRule | null;
   readonly onlyEncrypted?: boolean | undefined;
   readonly lastModified: string;
+  /** When the data key was made, where that is known: now, for a new one. */
+  readonly keyMade: string | null;
   readonly mac: string;
+}
+
+/** The block under another data key than it had. It stands before `version`, which closes the block. */
+export function withKeyMade(metadata: Metadata, time: string): Metadata {
+  const others = [...metadata].filter(([key]) => key !== keyMadeKey);
+  const at = others.findIndex(([key]) => key === "version");
+  others.splice(at < 0 ? others.length : at, 0, [keyMadeKey, time]);
+  return new Map(others);
 }
 
 /** A fresh block with the keys that SOPS 3.13 writes, in its order. */
 export function newMetadata(options: NewMetadata): Metadata {
-  const { groups, threshold = 0, rule, onlyEncrypted = false, lastModified, mac } = options;
+  const { groups, threshold = 0, rule, onlyEncrypted = false, lastModified, keyMade, mac } = options;
   const [only, ...more] = groups;
   const entries: [string, MetadataValue][] = [
     ["lastmodified", lastModified],
     ["mac", mac],
     ["version", sopsVersion],
+    ...(keyMade === null ? [] : [[keyMadeKey, keyMade] as [string, string]]),
     ...(rule === null ? [] : [[rule.name, rule.pattern] as [string, string]]),
     ...(onlyEncrypted ? [["mac_only_encrypted", true] as [string, boolean]] : []),
     ...(more.length === 0

@@ -73,7 +73,15 @@ export async function sealFile(bytes: Uint8Array, store: Store, options: SealFil
     allowNothingSelected: options.allowNothingSelected,
     now,
     metadata: (lastModified, mac) =>
-      newMetadata({ groups, threshold: recipients.threshold, rule, onlyEncrypted, lastModified, mac }),
+      newMetadata({
+        groups,
+        threshold: recipients.threshold,
+        rule,
+        onlyEncrypted,
+        lastModified,
+        keyMade: lastModified,
+        mac,
+      }),
   });
 }
 

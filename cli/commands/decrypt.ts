@@ -18,6 +18,7 @@ import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { isManifest } from "../kinds.ts";
 import { assertFolder, assertMayWrite, deliver, replaceInput } from "../output.ts";
+import { startProgress } from "../progress.ts";
 import { printDone, printNote, UsageError } from "../report.ts";
 import { findWorkTree, type SettingsCache } from "../settings.ts";
 import { eachOf } from "../several.ts";
@@ -44,7 +45,11 @@ export async function decrypt(io: Io, files: readonly string[], options: Decrypt
       "open them one by one, or in place, each for itself: `seal decrypt -i FILE…`",
     );
   const known: SettingsCache = new Map();
-  await eachOf(files, (one) => decryptOne(io, one, { ...options, load: loadOf(files) }, known));
+  await eachOf(
+    files,
+    (one) => decryptOne(io, one, { ...options, load: loadOf(files) }, known),
+    startProgress(io, "opening", files.length),
+  );
 }
 
 async function decryptOne(

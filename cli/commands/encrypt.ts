@@ -17,6 +17,7 @@ import type { Io } from "../io.ts";
 import { isManifest } from "../kinds.ts";
 import { trackedByGit } from "../listing.ts";
 import { assertFolder, assertMayWrite, deliver, replaceInput } from "../output.ts";
+import { startProgress } from "../progress.ts";
 import { hinting, printDone, printNote, UsageError } from "../report.ts";
 import type { SettingsCache } from "../settings.ts";
 import { eachOf } from "../several.ts";
@@ -46,7 +47,11 @@ export async function encrypt(io: Io, files: readonly string[], options: Encrypt
       "Cannot seal several files to one place",
       "seal them in place, each for itself: `seal encrypt -i FILE…`",
     );
-  await eachOf(files, (one) => encryptOne(io, one, { ...options, load: loadOf(files) }, known));
+  await eachOf(
+    files,
+    (one) => encryptOne(io, one, { ...options, load: loadOf(files) }, known),
+    startProgress(io, "sealing", files.length),
+  );
 }
 
 /** What is asked once for all files. */

@@ -4,7 +4,7 @@ import { SealwardError } from "../../src/index.ts";
 import { configMissing } from "../environment.ts";
 import type { Io } from "../io.ts";
 import { UsageError } from "../report.ts";
-import { findSettings } from "../settings.ts";
+import { assertDefined, findSettings } from "../settings.ts";
 import { environmentManifest } from "../yaml-text.ts";
 
 export interface EnvManifestOptions {
@@ -15,15 +15,7 @@ export async function envManifest(io: Io, name: string, options: EnvManifestOpti
   const settings = await findSettings(io, null);
   if (settings === null) throw configMissing("Cannot print the Environment", "seal.yaml");
   const { config } = settings;
-  const policy = config.environments.get(name);
-  if (policy === undefined) {
-    const known = [...config.environments.keys()].join(", ");
-    throw new SealwardError(
-      "environment-undefined",
-      `Cannot print the Environment ${JSON.stringify(name)}: seal.yaml defines ${known}`,
-      { file: config.file },
-    );
-  }
+  const policy = assertDefined(config, name);
   const foreign =
     policy.namespaces.length === 0 ? undefined : options.namespace?.find((asked) => !policy.namespaces.includes(asked));
   if (foreign !== undefined) {

@@ -11,7 +11,7 @@ import {
   withPromoted,
 } from "../../src/index.ts";
 import { kmsOf } from "../aws.ts";
-import { confirm } from "../confirm.ts";
+import { assertConfirmed } from "../confirm.ts";
 import { type Document, readChangeable, readDocument, withContent } from "../document.ts";
 import { findGoverning, type Governed, requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
@@ -42,7 +42,7 @@ export async function promote(io: Io, file: string, options: PromoteOptions): Pr
     const outcome = isThere ? await intoFile(io, out, source, options) : await asNewFile(io, out, source, options);
     await showPlan(io, `${file} to ${out}`, outcome.plan);
     if (options.dryRun) return printDone(io, "nothing was written (--dry-run)");
-    if (io.stdin.isTty) await confirm(io, `Seal this for ${safeText(options.to)}?`);
+    if (io.stdin.isTty) await assertConfirmed(io, `Seal this for ${safeText(options.to)}?`);
     await outcome.write();
     await printDone(io, `sealed ${out} for ${options.to}, promoted from ${options.from}`);
   } finally {

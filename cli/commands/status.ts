@@ -1,158 +1,79 @@
-// seal status: opens sealed files through the gate and says of each who opened it, and of a KMS key with which of its materials.
-// Shows no value and changes nothing.
-import { describeKey, type ErrorCode, openPlain, openSealed, SealwardError } from "../../src/index.ts";
-import { awsKms, callerFor, type Load, loadOf } from "../aws.ts";
-import { documentIn, type Input, readInput } from "../document.ts";
-import { configMissing, findExpectation, findGoverning, type Governed, type Sources } from "../environment.ts";
-import { shortRecipient, withIdentities } from "../identities.ts";
+// seal status: every sealed file of the repository with what it says of itself, those that need attention first. Opens nothing
+// and changes nothing.
 import type { Io } from "../io.ts";
-import { isManifest } from "../kinds.ts";
-import { HintedError, safeJson, safeText } from "../report.ts";
-import type { SettingsCache } from "../settings.ts";
-import { eachOf } from "../several.ts";
-import { type StoreFlags, sourceOf } from "../store-choice.ts";
+import { listManifests } from "../listing.ts";
+import { startProgress } from "../progress.ts";
+import { hasColour, printDone, safeJson, safeText } from "../report.ts";
+import { type SealedRow, sealedRow } from "../sealed-row.ts";
+import { assertDefined, findSettings, type SettingsCache } from "../settings.ts";
+import { tableLines } from "../table.ts";
 
-export interface StatusOptions extends StoreFlags {
+export interface StatusOptions {
   readonly env?: string;
-  readonly identity?: readonly string[];
   readonly output: "text" | "json";
 }
 
-interface Opener {
-  readonly recipient: string;
-  /** Which of the KMS key's materials had wrapped the data key, where KMS says it. */
-  readonly keyMaterialId?: string;
-  /** False where the key has a newer one. */
-  readonly isCurrent?: boolean;
-}
-
-interface Answer {
-  readonly file: string;
-  readonly status: "opened" | "refused";
-  readonly environment?: string;
-  readonly lastModified?: string;
-  readonly openedBy: readonly Opener[];
-  readonly notices: readonly string[];
-  readonly code?: ErrorCode;
-  readonly message?: string;
-}
-
-/** @throws check-failed where a file does not open; config-missing, config-invalid */
-export async function status(io: Io, files: readonly string[], options: StatusOptions): Promise<void> {
+/** @throws file-missing, config-invalid; environment-undefined for an --env that no seal.yaml has */
+export async function status(io: Io, paths: readonly string[], options: StatusOptions): Promise<void> {
   const known: SettingsCache = new Map();
-  const load = loadOf(files);
-  const answers = new Map<string, Answer>();
-  await eachOf(files, async (file) => {
-    answers.set(file, await answerFor(io, file, { ...options, known, load }));
-  });
-  const sorted = files.flatMap((file) => answers.get(file) ?? []);
-  if (options.output === "json") await io.stdout.write(`${safeJson(sorted)}\n`);
-  else for (const line of sorted.flatMap(linesOf)) await io.stdout.write(`${safeText(line)}\n`);
-  const closed = sorted.filter((answer) => answer.status === "refused").length;
-  if (closed > 0)
-    throw new HintedError("check-failed", `${closed} of ${files.length} files did not open`, {
-      hint: "the codes above say why: docs/errors.md",
-    });
-}
-
-type How = StatusOptions & { readonly known: SettingsCache; readonly load: Load };
-
-async function answerFor(io: Io, file: string, options: How): Promise<Answer> {
+  const settings = await findSettings(io, null, known);
+  if (options.env !== undefined && settings !== null) assertDefined(settings.config, options.env);
+  const files = await listManifests(io, paths.length === 0 ? ["."] : paths);
+  const progress = startProgress(io, "looking", files.length);
+  const rows: SealedRow[] = [];
   try {
-    const input = await readInput(io, file, "seal status");
-    const isSecret = options.inputType === undefined && isManifest(input.bytes);
-    return isSecret ? await ofSecret(io, input, options) : await ofOther(io, input, options);
-  } catch (problem) {
-    const isFatal = !(problem instanceof SealwardError) || ["config-invalid", "cancelled"].includes(problem.code);
-    if (isFatal) throw problem;
-    const { code, message } = problem;
-    return { file, status: "refused", openedBy: [], notices: [], code, message };
-  }
-}
-
-const sourcesOf = ({ env, known }: How): Sources => (env === undefined ? { known } : { env, known });
-
-async function ofSecret(io: Io, input: Input, options: How): Promise<Answer> {
-  const document = documentIn(input);
-  const found = await findExpectation(io, document, sourcesOf(options));
-  if (found === null) throw configMissing("Cannot confirm the environment", input.name);
-  const opened = await withIdentities(io, { ...options, ...found }, (identities) =>
-    openSealed(document.content, found.expectation, identities, document.name),
-  );
-  for (const value of opened.data.values()) value.fill(0);
-  return answerOf(io, input.name, found, opened);
-}
-
-async function ofOther(io: Io, input: Input, options: How): Promise<Answer> {
-  const governed = await findGoverning(io, input, { sealed: true }, sourcesOf(options));
-  if (governed === null) throw configMissing("Cannot confirm the environment", input.name);
-  const source = sourceOf(input, options);
-  const opened = await withIdentities(io, { ...options, ...governed }, (identities) =>
-    openPlain(source, governed.environment, { identities }),
-  );
-  opened.bytes.fill(0);
-  return answerOf(io, input.name, governed, opened);
-}
-
-interface Opened {
-  readonly lastModified: string;
-  readonly openedBy: readonly string[];
-  readonly keyMaterialIds: ReadonlyMap<string, string>;
-  readonly notices: readonly { readonly message: string }[];
-}
-
-async function answerOf(
-  io: Io,
-  file: string,
-  governed: Governed,
-  { lastModified, openedBy, keyMaterialIds, notices }: Opened,
-): Promise<Answer> {
-  const openers: Opener[] = [];
-  for (const recipient of openedBy) {
-    const keyMaterialId = keyMaterialIds.get(recipient);
-    const current = keyMaterialId === undefined ? null : await currentMaterial(io, recipient, governed);
-    openers.push({
-      recipient,
-      ...(keyMaterialId === undefined ? {} : { keyMaterialId }),
-      ...(current === null ? {} : { isCurrent: current === keyMaterialId }),
-    });
-  }
-  const messages = notices.map(({ message }) => message);
-  const environment = governed.environment.name;
-  return { file, status: "opened", environment, lastModified, openedBy: openers, notices: messages };
-}
-
-/** Asked once for each key; null where the caller may not ask, which stops nothing. */
-function currentMaterial(io: Io, arn: string, governed: Governed): Promise<string | null> {
-  return io.once(`material ${governed.environment.name} ${arn}`, async () => {
-    const caller = await callerFor(io, governed);
-    try {
-      return (await describeKey(await awsKms(io), arn, caller)).currentKeyMaterialId ?? null;
-    } catch (problem) {
-      if (problem instanceof SealwardError) return null;
-      throw problem;
+    for (const file of files) {
+      const row = await sealedRow(io, file, known);
+      if (row !== null && (options.env === undefined || row.environment === options.env)) rows.push(row);
+      await progress.step();
     }
-  });
+  } finally {
+    await progress.end();
+  }
+  const sorted = rows.sort((a, b) => urgency(b) - urgency(a) || (a.file < b.file ? -1 : 1));
+  if (options.output === "json") await io.stdout.write(`${safeJson(sorted)}\n`);
+  else for (const line of linesOf(io, sorted)) await io.stdout.write(`${line}\n`);
+  const waiting = sorted.filter(({ attention }) => attention.length > 0).length;
+  await printDone(io, `${sorted.length} sealed ${plural(sorted.length, "file")}, ${waiting} in need of attention`);
 }
 
-function linesOf({
-  file,
-  status: outcome,
-  environment,
-  lastModified,
-  openedBy,
-  notices,
-  code,
-  message,
-}: Answer): string[] {
-  if (outcome === "refused") return [`${file}: not opened: ${message} (${code})`];
+const plural = (count: number, word: string): string => (count === 1 ? word : `${word}s`);
+
+/** What the gate refuses comes before what it only mentions. */
+const urgency = ({ attention }: SealedRow): number =>
+  attention.some(({ isRefusal }) => isRefusal) ? 2 : attention.length > 0 ? 1 : 0;
+
+function linesOf(io: Io, rows: readonly SealedRow[]): string[] {
+  if (rows.length === 0) return [];
+  const [head = "", ...lines] = tableLines(
+    ["FILE", "ENVIRONMENT", "SCOPE", "RECIPIENTS", "DATA KEY", "SEALED"],
+    rows.map(cellsOf),
+    io.stdout.columns,
+  );
+  const paint = painter(io);
   return [
-    `${file}: opens for ${environment}, last modified ${lastModified}`,
-    ...openedBy.map(({ recipient, keyMaterialId, isCurrent }) => {
-      const age = isCurrent === undefined ? "" : isCurrent ? ", the current one" : ", and the key has a newer one";
-      const material = keyMaterialId === undefined ? "" : `, key material ${keyMaterialId}${age}`;
-      return `  opened by ${shortRecipient(recipient)}${material}`;
-    }),
-    ...notices.map((notice) => `  ${notice}`),
+    paint(1, head),
+    ...rows.flatMap(({ attention }, index) => [
+      lines[index] ?? "",
+      ...attention.map(({ code, message, isRefusal }) =>
+        paint(isRefusal ? 31 : 33, `  ! ${safeText(message)} (${code})`),
+      ),
+    ]),
   ];
+}
+
+/** With colours of a terminal, where stdout is to have them. */
+function painter(io: Io): (colour: number, text: string) => string {
+  return hasColour(io, "stdout") ? (colour, text) => `\u001b[${colour}m${text}\u001b[0m` : (_, text) => text;
+}
+
+function cellsOf(row: SealedRow): readonly string[] {
+  const { file, environment, scope, recipients, missing, foreign, keyAgeDays, lastSealed } = row;
+  const counts = [
+    recipients === null ? "-" : String(recipients),
+    ...(missing.length === 0 ? [] : [`${missing.length} missing`]),
+    ...(foreign.length === 0 ? [] : [`${foreign.length} foreign`]),
+  ];
+  const age = keyAgeDays === null ? "unknown" : `${keyAgeDays} ${plural(keyAgeDays, "day")}`;
+  return [file, environment ?? "-", scope ?? "-", counts.join(", "), age, lastSealed?.slice(0, 10) ?? "-"];
 }

@@ -1,7 +1,7 @@
 // seal unset: removes one value of a sealed file. KEY is the name of a Secret's key, or in any other file a path as sops
 // writes it.
 import { formatPath, parsePath, unsetInSops, unsetValue } from "../../src/index.ts";
-import { confirm } from "../confirm.ts";
+import { assertConfirmed } from "../confirm.ts";
 import { readChangeableInput } from "../document.ts";
 import type { Io } from "../io.ts";
 import { changeOther, isOther } from "../other-files.ts";
@@ -18,7 +18,7 @@ export interface UnsetOptions extends StoreFlags {
 /** Asks on a terminal; a script means what it says. @throws path-missing; cancelled */
 export async function unset(io: Io, file: string, key: string, options: UnsetOptions): Promise<void> {
   const isPlain = await isOther(io, await readChangeableInput(io, file), options);
-  if (io.stdin.isTty) await confirm(io, `Remove ${safeText(key)} from ${safeText(file)}?`);
+  if (io.stdin.isTty) await assertConfirmed(io, `Remove ${safeText(key)} from ${safeText(file)}?`);
   if (!isPlain)
     return changeSecret(io, file, {
       ...options,

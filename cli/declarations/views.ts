@@ -26,10 +26,16 @@ export const views: Declarations = {
   },
   status: (command, io) => {
     inputFormat(
-      opening(command("status <files...>", "open sealed files and say by whom, and by which KMS key material")),
+      opening(command("status [paths...]", "list every sealed file, what needs attention first; needs no key")),
     )
+      .option("--open", "open FILES with your keys, and say by whom and by which KMS key material")
       .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
-      .action(async (files: string[], options) => (await import("../commands/status.ts")).status(io, files, options));
+      .addHelpText("after", "\nExample:\n  $ seal status --env prod\n  $ seal status --open deploy/prod/db.sealed.yaml")
+      .action(async (paths: string[], { open, ...options }) =>
+        open === true
+          ? (await import("../commands/status-open.ts")).statusOpen(io, paths, options)
+          : (await import("../commands/status.ts")).status(io, paths, options),
+      );
   },
   doctor: (command, io) => {
     command("doctor", "say as whom AWS is called, which state the KMS keys are in, and what may be done with them")

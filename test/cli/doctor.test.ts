@@ -1,4 +1,4 @@
-// seal doctor and seal status against the KMS over HTTP: what they show, and that neither opens or changes anything.
+// seal doctor and seal status --open against the KMS over HTTP: what they show, and that neither opens or changes anything.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type KmsServer, startKmsServer } from "../support/kms/kms-server.ts";
 import { databaseSecret } from "../support/sealing.ts";
@@ -136,17 +136,17 @@ describe("seal doctor", () => {
   });
 });
 
-describe("seal status", () => {
+describe("seal status --open", () => {
   it("shows the key material that had wrapped the data key, and whether the key has a newer one", async () => {
     const { arn } = server.createKey({ region: "eu-west-1" });
     const dir = repository({ prod: [arn] });
     dir.write("prod/db.yaml", databaseSecret);
     expect((await dir.run(["encrypt", "-i", "prod/db.yaml"], as())).code).toBe(0);
-    const current = await dir.run(["status", "prod/db.yaml"], as());
+    const current = await dir.run(["status", "--open", "prod/db.yaml"], as());
     expect(current.code).toBe(0);
     expect(current.stdout).toMatch(/opened by arn:aws:kms:\S+, key material [0-9a-f]+, the current one$/m);
     server.rotate(arn);
-    const older = await dir.run(["status", "prod/db.yaml"], as());
+    const older = await dir.run(["status", "--open", "prod/db.yaml"], as());
     expect(older.stdout).toMatch(/, key material [0-9a-f]+, and the key has a newer one$/m);
     expect(older.stdout).not.toContain(/material ([0-9a-f]+)/.exec(current.stdout)?.[0].concat(", the current"));
   });
@@ -160,7 +160,7 @@ describe("seal status", () => {
     for (const file of files) await dir.run(["encrypt", "-i", file], as());
     dir.write("prod/b.yaml", dir.read("prod/b.yaml").replace("name: db", "name: other"));
     server.forgetCalls();
-    const { code, stdout } = await dir.run(["status", "--output", "json", ...files], as());
+    const { code, stdout } = await dir.run(["status", "--open", "--output", "json", ...files], as());
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject([
       { file: "prod/a.yaml", status: "opened", environment: "prod", openedBy: [{ recipient: arn, isCurrent: true }] },
@@ -176,7 +176,7 @@ describe("seal status", () => {
     dir.write("prod/db.yaml", databaseSecret);
     await dir.run(["encrypt", "-i", "prod/db.yaml"], as());
     server.faults.use(({ operation }) => (operation === "DescribeKey" ? "denied" : undefined));
-    const { code, stdout } = await dir.run(["status", "prod/db.yaml"], as());
+    const { code, stdout } = await dir.run(["status", "--open", "prod/db.yaml"], as());
     expect(code).toBe(0);
     expect(stdout).toMatch(/key material [0-9a-f]+$/m);
   });

@@ -32,6 +32,8 @@ export interface Given {
   /** Relative to the repository. */
   readonly cwd?: string;
   readonly isTty?: boolean;
+  /** Of the terminal. */
+  readonly columns?: number;
   /** Answers to questions, in order. */
   readonly answers?: readonly string[];
   /** Answers to questions whose answer is not shown, in order, null for ^C; without it there is no terminal for them. */
@@ -108,6 +110,7 @@ export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr:
   const secrets = [...(given.secrets ?? [])];
   const output = (name: "stdout" | "stderr") => ({
     isTty,
+    columns: given.columns,
     write: async (data: string | Uint8Array) => {
       out[name] += typeof data === "string" ? data : Buffer.from(data).toString();
     },
@@ -122,7 +125,7 @@ export function fakeIo(dir: GitDir, given: Given, out: { stdout: string; stderr:
     home: dir.home,
     tempFolder: dir.runtime,
     platform: "linux",
-    assumesYes: false,
+    assumeYes: false,
     isQuiet: false,
     now: () => now,
     aws: (options) =>

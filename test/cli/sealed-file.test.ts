@@ -288,7 +288,7 @@ test("bind leaves an unbound file of another environment alone, also for someone
     .replace(/^ {4}sealward\.dev\/(binding|environment|scope): .*\n/gm, "")
     .replace(" annotations:\n", " annotations: {}\n")
     .replace("|sealward\\.dev/binding)", ")");
-  expect(unbound).not.toContain("sealward");
+  expect(unbound).not.toContain("sealward.dev");
   const moved = "deploy/staging/moved.sealed.yaml";
   dir.write(moved, unbound);
   const keys = join(dir.home, ".config/sealward/repo");

@@ -98,7 +98,12 @@ describe("parseConfig()", () => {
       23,
     ],
     ["a role", mutate(full, "    recipients: {age:", "    role: arn\n    recipients: {age:"), 18, 5],
-    ["a recipient that is a map of something else", mutate(full, `        - ${second}`, `        - {x: ${second}}`), 10, 12],
+    [
+      "a recipient that is a map of something else",
+      mutate(full, `        - ${second}`, `        - {x: ${second}}`),
+      10,
+      12,
+    ],
     ["a recipient that is an alias", mutate(full, "recovery:\n", `x: &a ${first}\nrecovery:\n`), 2],
     ["a path that is absolute", mutate(full, '"deploy/prod/**"', "/etc/**"), 11, 13],
     ["a path that climbs out", mutate(full, '"deploy/prod/**"', "a/../../b"), 11, 13],

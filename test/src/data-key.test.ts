@@ -30,7 +30,14 @@ async function fileFor(kms: Kms, names: readonly (readonly string[])[], threshol
     threshold,
   };
   const { key, groups } = await newDataKey(recipients, { kms, now });
-  const raw = newMetadata({ groups, threshold, rule: null, lastModified: "2026-01-02T03:04:05Z", mac: "" });
+  const raw = newMetadata({
+    groups,
+    threshold,
+    rule: null,
+    lastModified: "2026-01-02T03:04:05Z",
+    keyMade: null,
+    mac: "",
+  });
   const metadata = readSopsMetadata(raw, (message) => new SealwardError("sops-metadata-invalid", message));
   return { key, metadata };
 }

@@ -329,7 +329,11 @@ describe("the sops block", async () => {
     ["key groups", beforeRegex("    key_groups:\n        - age: []\n"), "shape-invalid"],
     ["the MAC removed", mutate(file, lineOf(file, "mac"), ""), "not-authentic"],
     ["the MAC of another file", mutate(file, lineOf(file, "mac"), lineOf(await sealed(prod), "mac")), "not-authentic"],
-    ["lastmodified changed", mutate(file, "2026-11-23T12:00:00Z", "2026-11-23T12:00:01Z"), "not-authentic"],
+    [
+      "lastmodified changed",
+      mutate(file, 'lastmodified: "2026-11-23T12:00:00Z', 'lastmodified: "2026-11-23T12:00:01Z'),
+      "not-authentic",
+    ],
     ["no recipient at all", file.replace(/ {4}age:\n[\s\S]*(?= {4}encrypted_regex)/, ""), "sops-metadata-invalid"],
     ["a key after it", `${file}extra: 1\n`, "shape-invalid"],
   ])("%s", async (_, text, code) => {

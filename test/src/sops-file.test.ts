@@ -30,7 +30,7 @@ async function sops(body: string, rule: SelectionRule | null = null): Promise<st
   });
   const mac = sealMac(macOf(clear, { onlyEncrypted: false }), key, time);
   const age = [{ recipient: identity.recipient, enc: await wrapDataKey(raw, identity.recipient) }];
-  const block = newMetadata({ groups: [{ age, kms: [] }], rule, lastModified: time, mac });
+  const block = newMetadata({ groups: [{ age, kms: [] }], rule, lastModified: time, keyMade: null, mac });
   const [first = "", ...others] = body.split(/(?<=\n)(?=---\n)/);
   return `${first}sops:\n${formatMetadata(block, 4, "\n")}${others.join("")}`;
 }

@@ -167,7 +167,7 @@ describe("canonicalTime() is Go's form of a time", () => {
 describe("newMetadata()", () => {
   const age = [{ recipient: "age1one", enc: "blob\nmore\n" }];
   const rule = { name: "encrypted_regex", pattern: "^(data)$" } as const;
-  const rest = { lastModified: "2026-01-02T03:04:05Z", mac: "ENC[x]" };
+  const rest = { lastModified: "2026-01-02T03:04:05Z", keyMade: "2026-01-01T00:00:00Z", mac: "ENC[x]" };
   const textOf = (metadata: ReturnType<typeof newMetadata>) => `a: x\nsops:\n${formatMetadata(metadata, 4, "\n")}`;
 
   it("is what readSopsMetadata() reads, in SOPS' own key order and quoting", () => {
@@ -175,7 +175,14 @@ describe("newMetadata()", () => {
     const text = textOf(metadata);
     expect(read(text)).toMatchObject({ age, rule, mac: "ENC[x]" });
     expect(text).toContain("mac: ENC[");
-    expect([...metadata.keys()]).toEqual(["age", "encrypted_regex", "lastmodified", "mac", "version"]);
+    expect([...metadata.keys()]).toEqual([
+      "age",
+      "encrypted_regex",
+      "lastmodified",
+      "mac",
+      "sealward_created",
+      "version",
+    ]);
     expect(
       text
         .split("\n")
