@@ -20,16 +20,13 @@ export async function stagedFiles(io: Io): Promise<StagedFiles> {
   const tree = await requireWorkTree(io, io.cwd);
   const { regular, unmerged } = await indexOf(io, tree);
   const changed = await changedIn(io, tree, regular);
-  const isPolicy = changed.some((path) => /(?:^|\/)seal\.yaml$/.test(path));
-  const looked = isPolicy ? [...regular] : changed;
-  const policies = [...regular].filter((path) => /(?:^|\/)seal\.yaml$/.test(path));
-  const names = [...new Set([...looked, ...policies])];
-  const blobs = await readBlobs(
-    io,
-    tree,
-    names.map((path) => `:${path}`),
-  );
-  const contents = new Map(names.map((path) => [path, blobs.get(`:${path}`) ?? null]));
+  const isPolicy = (path: string): boolean => /(?:^|\/)seal\.yaml$/.test(path);
+  const looked = changed.some(isPolicy) ? [...regular.keys()] : changed;
+  const named = new Set([...looked, ...[...regular.keys()].filter(isPolicy)]);
+  // By their objects: a path may hold what no question to Git can.
+  const objects = new Map([...named].map((path) => [path, regular.get(path) ?? ""]));
+  const blobs = await readBlobs(io, tree, [...new Set(objects.values())]);
+  const contents = new Map([...objects].map(([path, object]) => [path, blobs.get(object) ?? null]));
   return { fs: overIndex(io.fs, { tree, regular, contents }), changed: looked, unmerged, tree };
 }
 
@@ -37,21 +34,21 @@ export async function stagedFiles(io: Io): Promise<StagedFiles> {
 async function indexOf(
   io: Io,
   tree: string,
-): Promise<{ readonly regular: ReadonlySet<string>; readonly unmerged: readonly string[] }> {
-  const regular = new Set<string>();
+): Promise<{ readonly regular: ReadonlyMap<string, string>; readonly unmerged: readonly string[] }> {
+  const regular = new Map<string, string>();
   const unmerged = new Set<string>();
   const listed = Buffer.from(await requireGit(io, ["ls-files", "--stage", "-z"], { cwd: tree })).toString();
   for (const entry of listed.split("\0")) {
-    const [, mode, stage, path] = /^(\d+) [0-9a-f]+ (\d)\t([\s\S]+)$/.exec(entry) ?? [];
-    if (path === undefined) continue;
+    const [, mode, object, stage, path] = /^(\d+) ([0-9a-f]+) (\d)\t([\s\S]+)$/.exec(entry) ?? [];
+    if (path === undefined || object === undefined) continue;
     if (stage !== "0") unmerged.add(path);
-    else if (mode?.startsWith("100")) regular.add(path);
+    else if (mode?.startsWith("100")) regular.set(path, object);
   }
   return { regular, unmerged: [...unmerged] };
 }
 
 /** Against an empty tree where there is no commit yet: git does that by itself. */
-async function changedIn(io: Io, tree: string, regular: ReadonlySet<string>): Promise<readonly string[]> {
+async function changedIn(io: Io, tree: string, regular: Index["regular"]): Promise<readonly string[]> {
   const question = ["diff", "--cached", "--name-only", "--no-renames", "--diff-filter=d", "--no-ext-diff", "-z"];
   const listed = Buffer.from(await requireGit(io, question, { cwd: tree })).toString();
   return listed.split("\0").filter((path) => regular.has(path));
@@ -59,13 +56,14 @@ async function changedIn(io: Io, tree: string, regular: ReadonlySet<string>): Pr
 
 interface Index {
   readonly tree: string;
-  readonly regular: ReadonlySet<string>;
+  /** Objects by path. */
+  readonly regular: ReadonlyMap<string, string>;
   readonly contents: ReadonlyMap<string, Uint8Array | null>;
 }
 
 function overIndex(real: Files, { tree, regular, contents }: Index): Files {
   const folders = new Set<string>();
-  for (const path of regular)
+  for (const path of regular.keys())
     for (let at = path.indexOf("/"); at > 0; at = path.indexOf("/", at + 1)) folders.add(path.slice(0, at));
   /** Null for what is not the index's to say. */
   const within = (path: string): string | null => {
@@ -103,7 +101,7 @@ function overIndex(real: Files, { tree, regular, contents }: Index): Files {
     list: async (folder) => {
       if (folder !== tree && within(folder) === null) return real.list(folder);
       const start = folder === tree ? "" : `${gitPath(tree, folder)}/`;
-      const names = [...regular, ...folders].filter(
+      const names = [...regular.keys(), ...folders].filter(
         (path) => path.startsWith(start) && !path.slice(start.length).includes("/"),
       );
       return names

@@ -7,11 +7,15 @@ export interface Literal {
   readonly line: number;
 }
 
-/** A reference to somewhere else, or nothing. */
+/** A reference to somewhere else, what is sealed, or nothing. */
 export function isReference(value: string): boolean {
   const bare = value.trim().replace(/^(["'])(.*)\1$/s, "$2");
   return (
-    bare === "" || /^\$(?:\w+|\{[^}]*\}|\([^)]*\))$/.test(bare) || /\{\{.*\}\}/s.test(bare) || /^<[^>]*>$/.test(bare)
+    bare === "" ||
+    bare.startsWith("ENC[") ||
+    /^\$(?:\w+|\{[^}]*\}|\([^)]*\))$/.test(bare) ||
+    /\{\{.*\}\}/s.test(bare) ||
+    /^<[^>]*>$/.test(bare)
   );
 }
 

@@ -230,6 +230,7 @@ test("the hints at the end say what to do about each kind of finding", async () 
     expect(stderr.split("\n").filter((line) => line.startsWith("hint: "))).toEqual([
       "hint: not-sealed: seal it: `seal encrypt a.yaml --env NAME -o NAME/a.sealed.yaml`",
       expect.stringMatching(/^hint: environment-mismatch: make --env, /),
+      expect.stringMatching(/^hint: environment-mismatch: to bring a Secret to another environment: `seal promote /),
     ]);
   }
 });
@@ -254,7 +255,7 @@ describe("refused files", () => {
         .map((line) => [line.split(":")[0]?.slice(12), /: ([a-z-]+): /.exec(line)?.[1]]),
     );
     expect(codes).toEqual({
-      "conflict.yaml": "not-yaml",
+      "conflict.yaml": "merge-conflict",
       "foreign.yaml": "recipient-foreign",
       "open.yaml": "shape-invalid",
       "two.yaml": "several-documents",

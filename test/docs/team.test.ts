@@ -15,7 +15,6 @@ test("three people merge, conflict, resolve, are stopped and promote, as the exa
   expect(stdout).toMatch(/^-\s+USER: sealed#[0-9a-f]{8}$/m);
   expect(stdout).toMatch(/~ USER +#[0-9a-f]{8} -> #[0-9a-f]{8}/);
   expect(stdout).toContain("deploy/dev/mail.sealed.yaml\n");
-  expect(stderr).toContain("merged deploy/dev/db.sealed.yaml by key");
   expect(stderr).toContain("resolved deploy/dev/mail.sealed.yaml and added it to the index");
   // Sealed anew, with another password and the same user.
   expect(stdout).toMatch(/~ PASSWORD +#[0-9a-f]{8} -> #[0-9a-f]{8}/);
