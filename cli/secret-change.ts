@@ -6,6 +6,7 @@ import { withIdentities } from "./identities.ts";
 import type { Io } from "./io.ts";
 import { deliverBack } from "./output.ts";
 import { ChangedMeanwhile, printDone } from "./report.ts";
+import { SettingsCache } from "./settings.ts";
 
 export interface SecretChange {
   readonly env?: string | undefined;
@@ -19,7 +20,7 @@ const maxAttempts = 20;
 
 /** @throws every refusal of the gate and of the change */
 export async function changeSecret(io: Io, file: string, { env, identity, change, done }: SecretChange): Promise<void> {
-  const sources = { known: new Map(), ...(env === undefined ? {} : { env }) };
+  const sources = { known: new SettingsCache(), ...(env === undefined ? {} : { env }) };
   const read = async () => {
     const document = await readChangeable(io, file);
     return { document, ...(await requireExpectation(io, document, sources)) };

@@ -21,8 +21,15 @@ export interface Settings {
   readonly path: string | undefined;
 }
 
-/** What was found for a folder, for a command that asks about many files. */
-export type SettingsCache = Map<string, Omit<Settings, "path"> | null>;
+/** What was found so far, for a command that asks about many files. */
+export class SettingsCache {
+  /** By folder of a file. */
+  readonly governing: Map<string, Omit<Settings, "path"> | null> = new Map();
+  /** By folder of a seal.yaml. */
+  readonly configs: Map<string, Promise<Config>> = new Map();
+  /** By folder: the work tree that it lies in, as a path and without links. */
+  readonly trees: Map<string, { readonly named: string | null; readonly real: string | null }> = new Map();
+}
 
 /**
  * The settings that govern a file, which need not exist yet, or with no file the working folder. Null: no seal.yaml
@@ -31,14 +38,14 @@ export type SettingsCache = Map<string, Omit<Settings, "path"> | null>;
 export async function findSettings(
   io: Io,
   file: string | null,
-  known: SettingsCache = new Map(),
+  known: SettingsCache = new SettingsCache(),
 ): Promise<Settings | null> {
   const real = await io.fs.realPath(resolve(io.cwd, file ?? "."));
   const start = file === null ? real : dirname(real);
-  if (file !== null) await assertSameWorkTree(io, { given: resolve(io.cwd, file), real });
-  const cached = known.get(start);
-  const governing = cached === undefined ? await search(io, start) : cached;
-  known.set(start, governing);
+  if (file !== null) await assertSameWorkTree(io, { given: resolve(io.cwd, file), real }, known);
+  const cached = known.governing.get(start);
+  const governing = cached === undefined ? await search(io, start, known) : cached;
+  known.governing.set(start, governing);
   return governing === null
     ? null
     : { ...governing, path: file === null ? undefined : posixRelative(governing.folder, real) };
@@ -62,9 +69,10 @@ export function assertDefined(config: Config, name: string): EnvironmentPolicy {
 async function assertSameWorkTree(
   io: Io,
   { given, real }: { readonly given: string; readonly real: string },
+  known: SettingsCache,
 ): Promise<void> {
-  const tree = await findWorkTree(io, dirname(given));
-  if (tree === null || (await io.fs.realPath(tree)) === (await findWorkTree(io, dirname(real)))) return;
+  const tree = await treeOf(io, dirname(given), known);
+  if (tree.named === null || tree.real === (await treeOf(io, dirname(real), known)).named) return;
   throw new SealwardError(
     "environment-mismatch",
     `Cannot tell the environment: ${shown(io, given)} is a link out of its Git work tree, to ${real}; name the file itself`,
@@ -72,18 +80,31 @@ async function assertSameWorkTree(
   );
 }
 
-async function search(io: Io, start: string): Promise<Omit<Settings, "path"> | null> {
+async function treeOf(
+  io: Io,
+  folder: string,
+  { trees }: SettingsCache,
+): Promise<{ named: string | null; real: string | null }> {
+  const cached = trees.get(folder);
+  if (cached !== undefined) return cached;
+  const named = await findWorkTree(io, folder);
+  const found = { named, real: named === null ? null : await io.fs.realPath(named) };
+  trees.set(folder, found);
+  return found;
+}
+
+async function search(io: Io, start: string, known: SettingsCache): Promise<Omit<Settings, "path"> | null> {
   const found: string[] = [];
   for (const folder of await searched(io, start)) {
     if ((await io.fs.kind(join(folder, "seal.yaml"))) === "file") found.push(folder);
   }
   const top = found.at(-1);
   if (top === undefined) return null;
-  const topConfig = await readConfig(io, top);
+  const topConfig = await readConfig(io, top, known);
   for (const folder of found) {
     const name = posixRelative(top, join(folder, "seal.yaml"));
     if (folder === top || topConfig.nested.includes(name)) {
-      return { config: folder === top ? topConfig : await readConfig(io, folder), folder };
+      return { config: folder === top ? topConfig : await readConfig(io, folder, known), folder };
     }
     await printNote(io, `${name} does not count: ${shown(io, join(top, "seal.yaml"))} does not list it under "nested"`);
   }
@@ -122,9 +143,13 @@ function* upwards(folder: string): Generator<string> {
   }
 }
 
-async function readConfig(io: Io, folder: string): Promise<Config> {
+function readConfig(io: Io, folder: string, { configs }: SettingsCache): Promise<Config> {
+  const cached = configs.get(folder);
+  if (cached !== undefined) return cached;
   const file = join(folder, "seal.yaml");
-  return parseConfig(await readText(io, file), shown(io, file));
+  const reading = readText(io, file).then((text) => parseConfig(text, shown(io, file)));
+  configs.set(folder, reading);
+  return reading;
 }
 
 const posixRelative = (from: string, to: string): string => relative(from, to).split(sep).join("/");

@@ -90,6 +90,11 @@ function overIndex(real: Files, { tree, regular, contents }: Index): Files {
       const name = within(path);
       return name === null ? real.size(path) : read(path, name).length;
     },
+    fileSize: async (path) => {
+      const name = within(path);
+      if (name === null) return real.fileSize(path);
+      return regular.has(name) ? read(path, name).length : null;
+    },
     kind: async (path) => {
       const name = within(path);
       if (name === null) return real.kind(path);

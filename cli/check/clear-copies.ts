@@ -18,22 +18,40 @@ export const namesLikeSecret = (names: Iterable<string>): readonly string[] =>
 /** For names that were found like secrets: what stands in one file, which is no sealed one. */
 export function copyFinder(names: readonly string[]): (file: string, text: string) => readonly ClearCopy[] {
   if (names.length === 0) return () => [];
+  const word = names.map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
+  // Few files have one of the names at all.
+  const any = new RegExp(word);
+  const patterns: Patterns = {
+    pair: new RegExp(`^[ \\t]*(?:-[ \\t]+)?["']?(${word})["']?[ \\t]*(?::[ \\t]|=)(.*)$`, "gm"),
+    item: new RegExp(
+      `^[ \\t]*(?:-[ \\t]+)?name:[ \\t]*["']?(${word})["']?[ \\t]*\\r?\\n[ \\t]*value:[ \\t](.*)$`,
+      "gm",
+    ),
+  };
   const known = new Set(names);
   return (file, text) => {
+    if (!any.test(text)) return [];
     const kind = kindOf(file, text);
     if (kind === null) return [];
     const rows = text.split("\n");
     const isAllowed = ({ line }: Literal): boolean =>
       [line - 1, line].some((at) => /seal:allow/.test(rows[at - 1] ?? ""));
-    return [...kind.literals(text)]
+    return [...kind.literals(text, patterns)]
       .filter((literal) => known.has(literal.name) && !isAllowed(literal))
       .map((literal) => ({ ...literal, file, where: kind.where }));
   };
 }
 
+interface Patterns {
+  /** `NAME: value`, and `- NAME=value` of a compose file. */
+  readonly pair: RegExp;
+  /** `- name: NAME`, and a `value:` right below. */
+  readonly item: RegExp;
+}
+
 interface Kind {
   readonly where: string;
-  readonly literals: (text: string) => Iterable<Literal>;
+  readonly literals: (text: string, patterns: Patterns) => Iterable<Literal>;
 }
 
 function kindOf(file: string, text: string): Kind | null {
@@ -44,7 +62,7 @@ function kindOf(file: string, text: string): Kind | null {
   if (/^values.*\.ya?ml$/i.test(name)) return { where: "a values file", literals: pairsIn };
   if (/^(?:docker-)?compose.*\.ya?ml$/i.test(name)) return { where: "a compose file", literals: pairsIn };
   if (/^kind:\s*["']?ConfigMap\b/m.test(text)) return { where: "a ConfigMap", literals: pairsIn };
-  return /^\s*-?\s*name:/m.test(text) ? { where: "an env list", literals: envListIn } : null;
+  return { where: "an env list", literals: envListIn };
 }
 
 const literalOf = (value: string): string | null => {
@@ -53,24 +71,19 @@ const literalOf = (value: string): string | null => {
   return isReference(bare) || /^(?:null|~|\{\}|\[\])$/.test(bare) ? null : bare.replace(/^(["'])(.*)\1$/s, "$2");
 };
 
-/** `NAME: value`, and `- NAME=value` of a compose file. */
-function* pairsIn(text: string): Generator<Literal> {
-  let line = 0;
-  for (const row of text.split("\n")) {
-    line++;
-    const [, name, value = ""] = /^\s*(?:-\s+)?["']?([\w.-]{1,253})["']?\s*(?::\s|=)(.*)$/.exec(`${row} `) ?? [];
-    const literal = name === undefined ? null : literalOf(value);
-    if (name !== undefined && literal !== null) yield { name, value: literal, line };
-  }
-}
+const pairsIn: Kind["literals"] = (text, { pair }) => matchesIn(text, pair, 0);
+const envListIn: Kind["literals"] = (text, { item }) => matchesIn(text, item, 1);
 
-/** `- name: NAME`, and a `value:` with a value right below. */
-function* envListIn(text: string): Generator<Literal> {
-  const rows = text.split("\n");
-  for (const [at, row] of rows.entries()) {
-    const [, name] = /^\s*(?:-\s+)?name:\s*["']?([\w.-]{1,253})["']?\s*$/.exec(row) ?? [];
-    const [, value] = name === undefined ? [] : (/^\s*value:\s(.*)$/.exec(rows[at + 1] ?? "") ?? []);
-    const literal = value === undefined ? null : literalOf(value);
-    if (name !== undefined && literal !== null) yield { name, value: literal, line: at + 2 };
+/** `below`: by how many lines the value stands under the name. */
+function* matchesIn(text: string, pattern: RegExp, below: number): Generator<Literal> {
+  let line = 1;
+  let at = 0;
+  for (const { 1: name = "", 2: value = "", index } of text.matchAll(pattern)) {
+    for (let end = text.indexOf("\n", at); end >= 0 && end < index; end = text.indexOf("\n", at)) {
+      line++;
+      at = end + 1;
+    }
+    const literal = literalOf(value);
+    if (literal !== null) yield { name, value: literal, line: line + below };
   }
 }

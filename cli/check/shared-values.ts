@@ -7,6 +7,7 @@ import type { Io } from "../io.ts";
 import { openView } from "../views.ts";
 import type { ClearCopy } from "./clear-copies.ts";
 import type { Finding } from "./finding.ts";
+import { bareName } from "./names.ts";
 import type { Survey } from "./survey.ts";
 
 /** Shorter ones are words that anybody would choose. */
@@ -55,9 +56,6 @@ export async function compareValues(
   }
   return { findings, closed, isValueOf: ({ name, value }) => byName.has(`${name} ${fingerprint(Buffer.from(value))}`) };
 }
-
-/** The last name of a path. */
-export const bareName = (name: string): string => /\["((?:[^"\\]|\\.)*)"\]$/.exec(name)?.[1] ?? name;
 
 async function opened(
   io: Io,

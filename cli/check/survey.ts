@@ -1,6 +1,6 @@
 // One file of a check: sealed, in the clear, or of no interest. No content of a file can stop it, only what is wrong with
 // seal.yaml itself.
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import {
   checkPlain,
   checkSealed,
@@ -10,11 +10,13 @@ import {
   SealwardError,
   type SopsSource,
   storeOf,
+  viewClosed,
 } from "../../src/index.ts";
+import { keysOf } from "../changes.ts";
 import { decodeText, documentOf } from "../document.ts";
 import { configMissing, findExpectation, findGoverning } from "../environment.ts";
 import type { Io } from "../io.ts";
-import { findSettings, type SettingsCache } from "../settings.ts";
+import { findSettings, SettingsCache } from "../settings.ts";
 import {
   hidesBoundSecret,
   isSealedFile,
@@ -28,29 +30,44 @@ import {
 } from "../unsealed.ts";
 import { literalsIn } from "./dotenv-literals.ts";
 import { type Finding, refusal } from "./finding.ts";
+import { bareName } from "./names.ts";
 
 type NamedSource = SopsSource & { readonly file: string };
 
 export interface Survey {
   readonly io: Io;
   readonly sources: { readonly env?: string; readonly known: SettingsCache };
+  /** False where no seal.yaml that counts can name a file that has to be sealed. */
+  readonly mayHavePolicy: boolean;
   readonly findings: Finding[];
   /** Sealed files that are in order or nearly so, for what looks at more than one file. */
-  readonly sealed: { readonly file: string; readonly environment: string; readonly source: NamedSource }[];
+  readonly sealed: {
+    readonly file: string;
+    readonly environment: string;
+    /** Names of what is sealed, the last part of each path. */
+    readonly names: readonly string[];
+  }[];
   /** SOPS files that are no Secrets and of which nothing says where they belong: seen, not checked. */
   readonly others: string[];
   /** Templates that are no YAML before they are rendered: seen, not checked. */
   readonly templates: Set<string>;
 }
 
-export const newSurvey = (io: Io, env: string | undefined, known: SettingsCache): Survey => ({
-  io,
-  sources: env === undefined ? { known } : { known, env },
-  findings: [],
-  sealed: [],
-  others: [],
-  templates: new Set(),
-});
+/** @throws config-invalid: a seal.yaml that cannot be read fails the check even where nothing is sealed yet */
+export async function newSurvey(io: Io, env: string | undefined): Promise<Survey> {
+  const known = new SettingsCache();
+  const config = (await findSettings(io, null, known))?.config;
+  return {
+    io,
+    sources: env === undefined ? { known } : { known, env },
+    // Below the working folder others may lie, which it lists or which count by themselves.
+    mayHavePolicy: config === undefined || config.mustSeal.length + config.nested.length > 0,
+    findings: [],
+    sealed: [],
+    others: [],
+    templates: new Set(),
+  };
+}
 
 // Far above any manifest, and what can still be searched in seconds.
 const maxFileBytes = 128 * 1024 * 1024;
@@ -60,8 +77,9 @@ export async function surveyFile(survey: Survey, file: string): Promise<Uint8Arr
   const { io, findings } = survey;
   const path = resolve(io.cwd, file);
   // Git also lists what was deleted but not yet staged, and submodules, which are folders.
-  if ((await io.fs.kind(path)) !== "file") return null;
-  if ((await io.fs.size(path)) > maxFileBytes) {
+  const size = await io.fs.fileSize(path);
+  if (size === null) return null;
+  if (size > maxFileBytes) {
     const message = `The file has more than ${maxFileBytes} bytes and is not searched; a Secret could be in it`;
     findings.push({ file, status: "refused", code: "too-large", message });
     return null;
@@ -122,7 +140,7 @@ async function surveyOther(survey: Survey, source: NamedSource, path: string): P
     }
     const environment = governed.environment.name;
     const { notices } = checkPlain(source, governed.environment, io.now());
-    survey.sealed.push({ file, environment, source });
+    survey.sealed.push({ file, environment, names: sealedNames(source) });
     if (notices.length === 0) findings.push({ file, environment, status: "ok" });
     for (const { code, message } of notices) findings.push({ file, environment, status: "refused", code, message });
   } catch (problem) {
@@ -131,6 +149,10 @@ async function surveyOther(survey: Survey, source: NamedSource, path: string): P
     if (problem.code === "environment-unknown" || isNobodys) others.push(file);
     else findings.push(refusal(file, problem));
   }
+}
+
+function sealedNames(source: SopsSource): readonly string[] {
+  return [...viewClosed(source).values].flatMap(([name, { isSecret }]) => (isSecret ? [bareName(name)] : []));
 }
 
 /** A whole file, or a BoundSecret among other objects. Throws what the gate throws. */
@@ -152,7 +174,7 @@ async function surveyPiece(survey: Survey, source: NamedSource, piece: Piece): P
   if (found === null) throw configMissing("Cannot confirm the environment", file);
   const environment = found.environment.name;
   const { notices } = checkSealed(document.content, found.expectation, file, io.now());
-  survey.sealed.push({ file, environment, source: { ...source, bytes: Buffer.from(document.content) } });
+  survey.sealed.push({ file, environment, names: keysOf(found.manifest) });
   if (notices.length === 0) findings.push({ file, environment, status: "ok" });
   for (const { code, message } of notices) findings.push({ file, environment, status: "refused", code, message });
 }
@@ -175,17 +197,19 @@ const envName = /^(?:\.env(?:\..+)?|.+\.env)$/i;
 const sampleName = /\.(?:example|sample|template|dist|defaults)$/i;
 
 /** What is no Secret and no SOPS file, and yet has to be sealed: by seal.yaml's word, or as the variables of an environment. */
-async function surveyPolicy({ io, sources, findings }: Survey, { file, path, bytes }: Surveyed): Promise<void> {
+async function surveyPolicy(survey: Survey, { file, path, bytes }: Surveyed): Promise<void> {
+  const { io, sources, findings, mayHavePolicy } = survey;
+  const name = basename(path);
+  const isEnv = envName.test(name) && !sampleName.test(name);
+  if ((!isEnv && !mayHavePolicy) || isSopsFile({ bytes, store: storeOf(file), file })) return;
   const settings = await findSettings(io, path, sources.known);
-  if (settings?.path === undefined || isSopsFile({ bytes, store: storeOf(file), file })) return;
-  const name = settings.path.split("/").at(-1) ?? "";
+  if (settings?.path === undefined) return;
   if (mustBeSealed(settings.config, settings.path)) {
     const message = "seal.yaml wants this file sealed (mustSeal), and it is in the clear";
     findings.push({ file, status: "unsealed", code: "not-sealed", message });
     return;
   }
-  if (!envName.test(name) || sampleName.test(name)) return;
-  const [first] = literalsIn(looseText(bytes));
+  const [first] = isEnv ? literalsIn(looseText(bytes)) : [];
   const environment = first === undefined ? undefined : await claiming(io, { file, path }, sources.known);
   if (first === undefined || environment === undefined) return;
   const message = `This file has variables of ${environment} in the clear, ${first.name} first`;

@@ -1,18 +1,18 @@
 // seal check: the keyless steps of the gate over files and folders, and a search for what should be sealed and is not. Findings
 // go to stdout, everything else to stderr.
 import { relative, sep } from "node:path";
-import { type ErrorCode, mustBeSealed, SealwardError, viewClosed } from "../../src/index.ts";
+import { type ErrorCode, mustBeSealed, SealwardError } from "../../src/index.ts";
 import { type ClearCopy, copyFinder, namesLikeSecret } from "../check/clear-copies.ts";
 import { type CheckOutput, type Finding, isError, isProblem } from "../check/finding.ts";
 import { fixFindings } from "../check/fix.ts";
 import { gitleaksFindings } from "../check/gitleaks.ts";
 import { written } from "../check/outputs.ts";
-import { bareName, compareValues, type OpenedValues } from "../check/shared-values.ts";
+import { compareValues, type OpenedValues } from "../check/shared-values.ts";
 import { newSurvey, type Survey, surveyFile } from "../check/survey.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
 import { HintedError, hintsFor, printDone, printNote, shellQuote, UsageError } from "../report.ts";
-import { findSettings, findWorkTree, type SettingsCache } from "../settings.ts";
+import { findSettings, findWorkTree } from "../settings.ts";
 import { pathInTree, stagedFiles, withStaged } from "../staged-files.ts";
 import { looseText } from "../unsealed.ts";
 
@@ -71,10 +71,7 @@ async function usualTask(io: Io, paths: readonly string[]): Promise<Task> {
 }
 
 async function surveyAll(io: Io, files: readonly string[], options: CheckOptions): Promise<Survey> {
-  const known: SettingsCache = new Map();
-  // A seal.yaml that cannot be read fails the check even where nothing is sealed yet.
-  await findSettings(io, null, known);
-  const survey = newSurvey(io, options.env, known);
+  const survey = await newSurvey(io, options.env);
   const plain: { readonly file: string; readonly text: string }[] = [];
   for (const file of files) {
     const before = survey.sealed.length;
@@ -104,9 +101,7 @@ function copiesIn(
   values: OpenedValues | null,
 ): readonly Finding[] {
   const homes = new Map<string, string>();
-  for (const { file, source } of sealed)
-    for (const [name, { isSecret }] of closedValues(source))
-      if (isSecret && !homes.has(bareName(name))) homes.set(bareName(name), file);
+  for (const { file, names } of sealed) for (const name of names) if (!homes.has(name)) homes.set(name, file);
   const find = copyFinder(namesLikeSecret(homes.keys()));
   const finding = (copy: ClearCopy): Finding => {
     const isSame = values?.isValueOf(copy) === true;
@@ -115,17 +110,6 @@ function copiesIn(
     return { file: copy.file, status: isSame ? "refused" : "warning", code: "clear-leak", message, line: copy.line };
   };
   return plain.flatMap(({ file, text }) => find(file, text).map(finding));
-}
-
-function closedValues(
-  source: Survey["sealed"][number]["source"],
-): Iterable<readonly [string, { readonly isSecret: boolean }]> {
-  try {
-    return viewClosed(source).values;
-  } catch (problem) {
-    if (problem instanceof SealwardError) return [];
-    throw problem;
-  }
 }
 
 /** Of sealed files gitleaks sees ciphertext, and of what was not asked for nothing is said. */

@@ -20,7 +20,7 @@ import { isManifest } from "../kinds.ts";
 import { assertFolder, assertMayWrite, deliver, replaceInput } from "../output.ts";
 import { startProgress } from "../progress.ts";
 import { printDone, printNote, UsageError } from "../report.ts";
-import { findWorkTree, type SettingsCache } from "../settings.ts";
+import { findWorkTree, SettingsCache } from "../settings.ts";
 import { eachOf } from "../several.ts";
 import { type StoreFlags, sourceOf } from "../store-choice.ts";
 
@@ -44,7 +44,7 @@ export async function decrypt(io: Io, files: readonly string[], options: Decrypt
       "Cannot open several files to one place",
       "open them one by one, or in place, each for itself: `seal decrypt -i FILE…`",
     );
-  const known: SettingsCache = new Map();
+  const known = new SettingsCache();
   await eachOf(
     files,
     (one) => decryptOne(io, one, { ...options, load: loadOf(files) }, known),
@@ -56,7 +56,7 @@ async function decryptOne(
   io: Io,
   file: string | undefined,
   options: DecryptOptions,
-  known: SettingsCache = new Map(),
+  known = new SettingsCache(),
 ): Promise<void> {
   assertOneDestination(file, options);
   const inPlace = options.inPlace && file !== undefined ? await readChangeableInput(io, file) : null;
@@ -93,7 +93,7 @@ export async function openInput(
   input: Input,
   options: DecryptOptions & { readonly known?: SettingsCache },
 ): Promise<Uint8Array> {
-  const { known = new Map() } = options;
+  const { known = new SettingsCache() } = options;
   // The plaintext may go anywhere, so only the sealed file's own path speaks, not the output's.
   const sources: Sources = options.env === undefined ? { known } : { env: options.env, known };
   const form = {

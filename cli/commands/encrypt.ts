@@ -19,7 +19,7 @@ import { trackedByGit } from "../listing.ts";
 import { assertFolder, assertMayWrite, deliver, replaceInput } from "../output.ts";
 import { startProgress } from "../progress.ts";
 import { hinting, printDone, printNote, UsageError } from "../report.ts";
-import type { SettingsCache } from "../settings.ts";
+import { SettingsCache } from "../settings.ts";
 import { eachOf } from "../several.ts";
 import { assertNoOtherRecipients, findSealing, ruleFromFlags, type SopsFlags } from "../sops-recipients.ts";
 import { sourceOf } from "../store-choice.ts";
@@ -40,7 +40,7 @@ export async function encrypt(io: Io, files: readonly string[], options: Encrypt
   const [file, second] = files;
   const paths = options.inPlace ? files.filter((one) => one !== "-").map((one) => resolve(io.cwd, one)) : [];
   // Asked before anything is written: afterwards the files are others.
-  const known = { settings: new Map() as SettingsCache, tracked: await trackedByGit(io, paths) };
+  const known = { settings: new SettingsCache(), tracked: await trackedByGit(io, paths) };
   if (second === undefined) return encryptOne(io, file, options, known);
   if (!options.inPlace)
     throw new UsageError(

@@ -18,7 +18,7 @@ import type { Io } from "../io.ts";
 import { Keyring, type KeyringEntry } from "../keyring.ts";
 import { isManifest } from "../kinds.ts";
 import { HintedError, safeJson, safeText } from "../report.ts";
-import { findSettings, type SettingsCache } from "../settings.ts";
+import { findSettings, SettingsCache } from "../settings.ts";
 import { type StoreFlags, sourceOf } from "../store-choice.ts";
 
 export interface KeysOptions extends StoreFlags {
@@ -74,7 +74,7 @@ export async function keys(io: Io, files: readonly string[], options: KeysOption
 
 /** What `seal init` wrote for all environments of the working folder's seal.yaml and of those that govern the files. */
 async function ownSources(io: Io, files: readonly string[]): Promise<readonly OwnSource[]> {
-  const known: SettingsCache = new Map();
+  const known = new SettingsCache();
   const own = new Map<string, readonly OwnSource[]>();
   for (const file of [null, ...files.filter((name) => name !== "-")]) {
     const settings = await findSettings(io, file, known).catch((problem: unknown) => {

@@ -11,7 +11,7 @@ import { listManifests } from "../listing.ts";
 import { startProgress } from "../progress.ts";
 import { HintedError, safeJson, safeText } from "../report.ts";
 import { sealedRow } from "../sealed-row.ts";
-import type { SettingsCache } from "../settings.ts";
+import { SettingsCache } from "../settings.ts";
 import { eachOf } from "../several.ts";
 import { type StoreFlags, sourceOf } from "../store-choice.ts";
 
@@ -42,7 +42,7 @@ interface Answer {
 
 /** @throws check-failed where a file does not open; config-missing, config-invalid */
 export async function statusOpen(io: Io, named: readonly string[], options: OpenOptions): Promise<void> {
-  const known: SettingsCache = new Map();
+  const known = new SettingsCache();
   const files = named.length > 0 ? named : await everySealed(io, known);
   const load = loadOf(files);
   const answers = new Map<string, Answer>();

@@ -5,7 +5,7 @@ import { listManifests } from "../listing.ts";
 import { startProgress } from "../progress.ts";
 import { hasColour, printDone, safeJson, safeText } from "../report.ts";
 import { type SealedRow, sealedRow } from "../sealed-row.ts";
-import { assertDefined, findSettings, type SettingsCache } from "../settings.ts";
+import { assertDefined, findSettings, SettingsCache } from "../settings.ts";
 import { tableLines } from "../table.ts";
 
 export interface StatusOptions {
@@ -15,7 +15,7 @@ export interface StatusOptions {
 
 /** @throws file-missing, config-invalid; environment-undefined for an --env that no seal.yaml has */
 export async function status(io: Io, paths: readonly string[], options: StatusOptions): Promise<void> {
-  const known: SettingsCache = new Map();
+  const known = new SettingsCache();
   const settings = await findSettings(io, null, known);
   if (options.env !== undefined && settings !== null) assertDefined(settings.config, options.env);
   const files = await listManifests(io, paths.length === 0 ? ["."] : paths);
