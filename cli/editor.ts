@@ -72,13 +72,18 @@ function editorCommand(io: Io): readonly string[] {
   );
 }
 
-async function privateFolder(io: Io): Promise<string> {
+/** Where a private folder is made, the best place first, and whether it is memory and no disk, as far as names say it. */
+export function privateParents(io: Io): readonly { readonly folder: string; readonly isMemory: boolean }[] {
   const runtime = io.env["XDG_RUNTIME_DIR"] ?? "";
-  const parents = [
-    ...(runtime === "" ? [] : [runtime]),
-    ...(io.platform === "linux" ? ["/dev/shm"] : []),
-    io.tempFolder,
+  return [
+    ...(runtime === "" ? [] : [{ folder: runtime, isMemory: true }]),
+    ...(io.platform === "linux" ? [{ folder: "/dev/shm", isMemory: true }] : []),
+    { folder: io.tempFolder, isMemory: false },
   ];
+}
+
+async function privateFolder(io: Io): Promise<string> {
+  const parents = privateParents(io).map(({ folder }) => folder);
   for (const parent of parents) {
     if ((await io.fs.kind(parent)) !== "folder") continue;
     const real = await io.fs.realPath(parent);

@@ -12,6 +12,8 @@ export interface Files {
   read(path: string): Promise<Uint8Array>;
   kind(path: string): Promise<"file" | "folder" | "other" | null>;
   size(path: string): Promise<number>;
+  /** The permission bits, as in 0o600; null where the file is not there. */
+  mode(path: string): Promise<number | null>;
   /** The path without symbolic links; the last part need not exist. Throws `file-missing` when its folder does not. */
   realPath(path: string): Promise<string>;
   list(folder: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[]>;
@@ -58,7 +60,7 @@ export function nodeFiles({
   };
 }
 
-const reading: Pick<Files, "read" | "kind" | "size" | "realPath" | "list"> = {
+const reading: Pick<Files, "read" | "kind" | "size" | "mode" | "realPath" | "list"> = {
   async read(path) {
     try {
       // A pipe gives its content when its writer does, and signals must be heard until then.
@@ -81,6 +83,11 @@ const reading: Pick<Files, "read" | "kind" | "size" | "realPath" | "list"> = {
     } catch (cause) {
       throw failure(cause, "file-unreadable", "read", path);
     }
+  },
+
+  async mode(path) {
+    const found = tryTo(() => statSync(path, { throwIfNoEntry: false }));
+    return found === undefined ? null : found.mode & 0o777;
   },
 
   async realPath(path) {
