@@ -1,11 +1,13 @@
 // What `seal` starts with: hands over to the program beside it, with the bytecode that the build left beside that
-// (docs/decisions/0003). Of commands it knows `--version` alone.
+// (docs/decisions/0003). Of commands it knows `--version` alone, and that a shell which asks what to complete is answered by a
+// file of its own.
 import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Script } from "node:vm";
 import { version } from "./version.ts";
 
-if (!printsVersion(process.argv.slice(2))) start();
+if (process.argv[2] === "__complete") require(join(__dirname, "seal-complete.cjs"));
+else if (!printsVersion(process.argv.slice(2))) start();
 
 /** False where stdout does not take it just now: the program knows what to do then. */
 function printsVersion([flag, ...others]: readonly string[]): boolean {

@@ -1,5 +1,5 @@
 // What sets environments and keys up: names, flags, help.
-import { Option } from "commander";
+import { Argument, Option } from "commander";
 import type { Declarations } from "./declaration.ts";
 import { collect, inputFormat } from "./flags.ts";
 
@@ -81,5 +81,11 @@ export const setup: Declarations = {
         "\nExample:\n  $ seal kms policy --env prod --opener arn:aws:iam::111122223333:role/sealward > policy.json",
       )
       .action(async (options) => (await import("../commands/kms.ts")).kmsPolicy(io, options));
+  },
+  completion: (command, io) => {
+    command("completion", "print the script that completes commands, flags, files, environments and keys in a shell")
+      .addArgument(new Argument("<shell>", "the shell").choices(["bash", "zsh", "fish"]))
+      .addHelpText("after", "\nExample:\n  $ source <(seal completion bash)")
+      .action(async (shell) => (await import("../commands/completion.ts")).completion(io, shell));
   },
 };
