@@ -2,8 +2,9 @@
 // about types; `npm run check` does that.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { build } from "esbuild";
 
 const node = { bundle: true, platform: "node", target: "node20.19", logLevel: "warning", sourcemap: false };
@@ -81,8 +82,24 @@ async function buildMain() {
   if (status !== 0) throw new Error(`the code cache could not be made: ${stderr}`);
 }
 
+/** What is made from the command table: the data that completion reads, and the manual page. */
+async function buildGenerated() {
+  const { outputFiles } = await build({
+    ...program("cli/generate.ts", "generate.cjs"),
+    banner: {},
+    write: false,
+  });
+  const module = { exports: {} };
+  new Function("require", "module", outputFiles[0].text)(createRequire(import.meta.url), module);
+  const texts = module.exports.generated(process, readFileSync("docs/cli.md", "utf8"));
+  for (const [name, text] of Object.entries(texts)) writeFileSync(`dist/${name}`, text);
+}
+
 const outputs = [
   "seal.cjs",
+  "seal-complete.cjs",
+  "commands.json",
+  "seal.1",
   "seal-main.cjs",
   "seal-main.bin",
   "sealward-controller.cjs",
@@ -95,6 +112,7 @@ const outputs = [
 for (const name of [...outputs, "demo.cjs"]) await rm(`dist/${name}`, { force: true });
 await Promise.all([
   build(program("cli/launcher.ts", "dist/seal.cjs")),
+  build({ ...program("cli/complete-main.ts", "dist/seal-complete.cjs"), banner: {} }),
   build({ ...node, entryPoints: ["re2js"], outfile: "dist/re2js.cjs", format: "cjs" }).then(buildMain),
   build(program("controller/main.ts", "dist/sealward-controller.cjs")),
   build({ ...node, entryPoints: ["age-encryption"], outfile: "dist/age-encryption.cjs", format: "cjs" }),
@@ -102,3 +120,4 @@ await Promise.all([
   // The demo is not published; it is bundled because the oldest supported Node does not run TypeScript.
   existsSync("examples/demo.ts") ? build(program("examples/demo.ts", "dist/demo.cjs")) : undefined,
 ]);
+await buildGenerated();

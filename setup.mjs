@@ -27,12 +27,16 @@ if (changedAt("package-lock.json") > changedAt("node_modules/.package-lock.json"
 const sources = Math.max(
   changedAt("build.mjs"),
   changedAt("code-cache.mjs"),
+  changedAt("docs/cli.md"),
   ...["src", "cli", "controller", "examples", "test/support"].map(newestUnder),
 );
 const outputs = [
   "seal.cjs",
   "seal-main.cjs",
   "seal-main.bin",
+  "seal-complete.cjs",
+  "commands.json",
+  "seal.1",
   "aws-sdk.cjs",
   "aws-sdk.bin",
   "sealward-controller.cjs",

@@ -14,6 +14,8 @@ export interface Files {
   size(path: string): Promise<number>;
   /** Null for what is not there, or is no regular file. */
   fileSize(path: string): Promise<number | null>;
+  /** The permission bits, as in 0o600; null where the file is not there. */
+  mode(path: string): Promise<number | null>;
   /** The path without symbolic links; the last part need not exist. Throws `file-missing` when its folder does not. */
   realPath(path: string): Promise<string>;
   list(folder: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[]>;
@@ -70,7 +72,7 @@ export function nodeFiles({
   };
 }
 
-const reading: Pick<Files, "read" | "kind" | "size" | "fileSize" | "realPath" | "list"> = {
+const reading: Pick<Files, "read" | "kind" | "size" | "fileSize" | "mode" | "realPath" | "list"> = {
   async read(path) {
     try {
       // A pipe gives its content when its writer does, and signals must be heard until then.
@@ -98,6 +100,11 @@ const reading: Pick<Files, "read" | "kind" | "size" | "fileSize" | "realPath" | 
   async fileSize(path) {
     const found = tryTo(() => statSync(path, { throwIfNoEntry: false }));
     return found?.isFile() ? found.size : null;
+  },
+
+  async mode(path) {
+    const found = tryTo(() => statSync(path, { throwIfNoEntry: false }));
+    return found === undefined ? null : found.mode & 0o777;
   },
 
   async realPath(path) {

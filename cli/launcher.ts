@@ -1,5 +1,6 @@
 // What `seal` starts with: hands over to the program beside it, with the bytecode that the build left beside that
-// (docs/decisions/0003). Of commands it knows `--version`, and what Git runs for every file of a diff.
+// (docs/decisions/0003). Of commands it knows `--version`, what Git runs for every file of a diff, and that a shell which asks
+// what to complete is answered by a file of its own.
 import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Script } from "node:vm";
@@ -7,7 +8,8 @@ import { textconv } from "./textconv.ts";
 import { version } from "./version.ts";
 
 const argv = process.argv.slice(2);
-if (!printsVersion(argv) && !showsFile(argv)) start();
+if (argv[0] === "__complete") require(join(__dirname, "seal-complete.cjs"));
+else if (!printsVersion(argv) && !showsFile(argv)) start();
 
 /** False where stdout does not take it just now: the program knows what to do then. */
 function printsVersion([flag, ...others]: readonly string[]): boolean {

@@ -6,12 +6,7 @@ import { findWorkTree } from "./settings.ts";
 
 /** `action`: what it is for, as a message names it. @throws file-unwritable where none can be made */
 export async function makePrivateFolder(io: Io, action: string): Promise<string> {
-  const runtime = io.env["XDG_RUNTIME_DIR"] ?? "";
-  const parents = [
-    ...(runtime === "" ? [] : [runtime]),
-    ...(io.platform === "linux" ? ["/dev/shm"] : []),
-    io.tempFolder,
-  ];
+  const parents = privateParents(io).map(({ folder }) => folder);
   for (const parent of parents) {
     if ((await io.fs.kind(parent)) !== "folder") continue;
     const real = await io.fs.realPath(parent);
@@ -23,4 +18,14 @@ export async function makePrivateFolder(io: Io, action: string): Promise<string>
     "file-unwritable",
     `Cannot ${action}: none of ${parents.join(", ")} is a folder to write to outside a Git work tree`,
   );
+}
+
+/** Where one is made, the best place first, and whether it is memory and no disk, as far as names say it. */
+export function privateParents(io: Io): readonly { readonly folder: string; readonly isMemory: boolean }[] {
+  const runtime = io.env["XDG_RUNTIME_DIR"] ?? "";
+  return [
+    ...(runtime === "" ? [] : [{ folder: runtime, isMemory: true }]),
+    ...(io.platform === "linux" ? [{ folder: "/dev/shm", isMemory: true }] : []),
+    { folder: io.tempFolder, isMemory: false },
+  ];
 }

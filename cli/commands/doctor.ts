@@ -1,190 +1,73 @@
-// seal doctor: why sealing and opening work here or do not: as whom AWS is called and where that comes from, the state of
-// each KMS key, and what may be done with it, asked for by dry runs. Opens no file and changes nothing.
-import {
-  type AwsCaller,
-  contextOf,
-  type EnvironmentPolicy,
-  type ErrorCode,
-  inspectCaller,
-  inspectKey,
-  isSameKey,
-  type KeyReport,
-  parseKeyArn,
-  SealwardError,
-} from "../../src/index.ts";
-import { awsKms, callerFor } from "../aws.ts";
-import { configMissing, type Governed } from "../environment.ts";
+// seal doctor: whether all that sealing, opening and reviewing need is in order here, line by line, each with the command that
+// mends it. Opens no sealed file and changes nothing.
+import { type EnvironmentPolicy, SealwardError } from "../../src/index.ts";
+import { gitLines } from "../doctor-git.ts";
+import { keyLines } from "../doctor-keys.ts";
+import { examineKms, type KmsAnswer, kmsLines } from "../doctor-kms.ts";
+import { type DoctorLine, fail, ok } from "../doctor-line.ts";
+import { machineLines } from "../doctor-machine.ts";
 import type { Io } from "../io.ts";
-import { HintedError, safeJson, safeText } from "../report.ts";
-import { findSettings } from "../settings.ts";
+import { HintedError, hasColour, safeJson, safeText } from "../report.ts";
+import { assertDefined, findSettings, type Settings } from "../settings.ts";
 
 export interface DoctorOptions {
   readonly env?: string;
+  readonly cluster?: boolean;
   readonly output: "text" | "json";
 }
 
-type Allowed = "allowed" | "refused";
-
-interface KeyAnswer {
-  readonly arn: string;
-  readonly state: string | null;
-  readonly encrypt: Allowed;
-  readonly decrypt: Allowed;
-  readonly currentKeyMaterialId?: string;
-  readonly deletionDate?: string;
-}
-
-interface Finding {
-  readonly code: ErrorCode | "shared-key" | "credentials-doubled";
-  readonly message: string;
-}
-
-interface Answer {
-  readonly environment: string;
-  readonly ageRecipients: number;
-  /** By Region: who calls, and where the credentials come from. */
-  readonly callers: readonly { readonly region: string; readonly arn: string; readonly source: string }[];
-  readonly keys: readonly KeyAnswer[];
-  readonly findings: readonly Finding[];
-}
-
-/** @throws check-failed where something is wrong; config-missing, config-invalid, environment-undefined */
+/** @throws check-failed where something is wrong; environment-undefined */
 export async function doctor(io: Io, options: DoctorOptions): Promise<void> {
-  const settings = await findSettings(io, null);
-  if (settings === null) throw configMissing("Cannot tell what the environments are", "seal.yaml");
-  const all = [...settings.config.environments.values()];
-  const asked = options.env === undefined ? all : all.filter(({ name }) => name === options.env);
-  if (asked.length === 0)
-    throw new SealwardError(
-      "environment-undefined",
-      `Cannot look at ${JSON.stringify(options.env)}: seal.yaml defines ${all.map(({ name }) => name).join(", ")}`,
-      { file: settings.config.file },
+  const { settings, line } = await configuration(io);
+  const asked = settings === null ? [] : askedFor(settings, options.env);
+  const lines: DoctorLine[] = [
+    line,
+    ...(await gitLines(io)),
+    ...(settings === null ? [] : await keyLines(io, settings)),
+    ...(await machineLines(io, { cluster: options.cluster === true })),
+  ];
+  const kms = settings === null ? [] : await examineKms(io, settings, asked);
+  if (options.output === "json") await io.stdout.write(`${safeJson({ lines, environments: kms })}\n`);
+  else
+    await io.stdout.write(
+      [...lines.flatMap(textOf(io)), ...kms.flatMap(kmsTextOf)].map((text) => `${text}\n`).join(""),
     );
-  const answers: Answer[] = [];
-  for (const environment of asked)
-    answers.push(
-      await examine(io, { environment, settings }, sharedKeys(environment, all, settings.config.recovery.kms)),
-    );
-  if (options.output === "json") await io.stdout.write(`${safeJson(answers)}\n`);
-  else for (const line of answers.flatMap(linesOf)) await io.stdout.write(`${safeText(line)}\n`);
-  const count = answers.flatMap(({ findings }) => findings).length;
+  const count = lines.filter(({ status }) => status === "fail").length + kms.flatMap(({ findings }) => findings).length;
   if (count === 0) return;
   throw new HintedError("check-failed", `The doctor found ${count} ${count === 1 ? "thing" : "things"} to correct`, {
-    hint: "correct what is marked with `!` above; docs/aws-kms.md says how",
+    hint: "correct what is marked with `fail` or `!` above; docs/aws-kms.md says how for AWS",
   });
 }
 
-async function examine(io: Io, governed: Governed, findings: Finding[]): Promise<Answer> {
-  const { environment } = governed;
-  const { name, ageRecipients, kmsRecipients } = environment;
-  const answer = { environment: name, ageRecipients: ageRecipients.length };
-  if (kmsRecipients.length === 0) return { ...answer, callers: [], keys: [], findings };
-  const caller = await callerFor(io, governed);
-  findings.push(...doubledCredentials(io));
-  const { callers, problem } = await callersOf(io, kmsRecipients, caller);
-  if (problem !== null) return { ...answer, callers, keys: [], findings: [...findings, problem] };
-  const keys: KeyAnswer[] = [];
-  for (const arn of kmsRecipients) {
-    try {
-      const report = await inspectKey(await awsKms(io), arn, { caller, context: probeContext(environment) });
-      keys.push(answerOf(report));
-      findings.push(...findingsOf(report));
-    } catch (thrown) {
-      findings.push(findingOf(thrown));
-    }
-  }
-  return { ...answer, callers, keys, findings };
-}
-
-/** In the form of a file of the environment, for policies look at it. */
-function probeContext({ name: environment, defaultScope: scope, namespaces }: EnvironmentPolicy) {
-  return contextOf({ environment, scope, namespace: namespaces[0] ?? "default", name: "seal-doctor" });
-}
-
-async function callersOf(
-  io: Io,
-  arns: readonly string[],
-  caller: AwsCaller,
-): Promise<{ readonly callers: Answer["callers"]; readonly problem: Finding | null }> {
-  const callers: { region: string; arn: string; source: string }[] = [];
-  const byRegion = new Map(arns.map((arn) => [parseKeyArn(arn)?.region ?? "", arn]));
+async function configuration(io: Io): Promise<{ readonly settings: Settings | null; readonly line: DoctorLine }> {
   try {
-    for (const [region, arn] of byRegion)
-      callers.push({ region, ...(await inspectCaller(await awsKms(io), arn, caller)) });
-  } catch (thrown) {
-    return { callers, problem: findingOf(thrown) };
+    const settings = await findSettings(io, null);
+    if (settings === null) return { settings, line: fail("seal.yaml", "there is none for this folder", "seal init") };
+    const { file, environments } = settings.config;
+    return { settings, line: ok("seal.yaml", `${file} defines ${[...environments.keys()].join(", ")}`) };
+  } catch (problem) {
+    if (!(problem instanceof SealwardError)) throw problem;
+    const place = [problem.file, problem.line, problem.column].filter((part) => part !== undefined).join(":");
+    return { settings: null, line: fail("seal.yaml", problem.message, `correct ${place === "" ? "it" : place}`) };
   }
-  return { callers, problem: null };
 }
 
-function findingOf(thrown: unknown): Finding {
-  if (!(thrown instanceof SealwardError) || thrown.code === "config-invalid") throw thrown;
-  return { code: thrown.code, message: thrown.message };
-}
+const askedFor = ({ config }: Settings, name: string | undefined): readonly EnvironmentPolicy[] =>
+  name === undefined ? [...config.environments.values()] : [assertDefined(config, name)];
 
-function answerOf({ arn, state, deletionDate, currentKeyMaterialId, encrypt, decrypt }: KeyReport): KeyAnswer {
-  const allowed = (refusal: SealwardError | null): Allowed => (refusal === null ? "allowed" : "refused");
-  return {
-    arn,
-    state,
-    encrypt: allowed(encrypt),
-    decrypt: allowed(decrypt),
-    ...(currentKeyMaterialId === undefined ? {} : { currentKeyMaterialId }),
-    ...(deletionDate === undefined ? {} : { deletionDate: deletionDate.toISOString() }),
+const colours = { ok: 32, warn: 33, fail: 31 } as const;
+
+const textOf =
+  (io: Io) =>
+  ({ about, status, message, mend }: DoctorLine): string[] => {
+    const word = status.padEnd(5);
+    const verdict = hasColour(io, "stdout") ? `\u001b[${colours[status]}m${word}\u001b[0m` : word;
+    return [
+      `${verdict} ${safeText(`${about}: ${message}`)}`,
+      ...(mend === undefined ? [] : [`      mend: ${safeText(mend)}`]),
+    ];
   };
-}
 
-/** Who may only seal, or only open, is as it should be; who may neither is not. */
-function findingsOf({ arn, state, deletionDate, encrypt, decrypt }: KeyReport): Finding[] {
-  if (state !== null && state !== "Enabled") {
-    const when = deletionDate === undefined ? "" : `, and is gone on ${deletionDate.toISOString().slice(0, 10)}`;
-    return [{ code: "key-refused", message: `The key ${arn} is ${state}${when}: what only it opens will be lost` }];
-  }
-  return encrypt !== null && decrypt !== null ? [{ code: encrypt.code, message: encrypt.message }] : [];
-}
-
-/** A key of two environments lets only the encryption context tell them apart; recovery keys are meant to be everybody's. */
-function sharedKeys(environment: EnvironmentPolicy, all: readonly EnvironmentPolicy[], recovery: readonly string[]) {
-  const others = all.filter(({ name }) => name !== environment.name);
-  return environment.kmsRecipients
-    .filter((arn) => !recovery.includes(arn))
-    .flatMap((arn): Finding[] => {
-      const sharing = others.filter(({ kmsRecipients }) => kmsRecipients.some((other) => isSameKey(other, arn)));
-      if (sharing.length === 0) return [];
-      const names = sharing.map(({ name }) => name).join(", ");
-      return [{ code: "shared-key", message: `The key ${arn} is one of ${names}, too: give each environment its own` }];
-    });
-}
-
-/** Where there are two, one wins silently: a classic of moving from one to the other. */
-function doubledCredentials({ env }: Io): Finding[] {
-  const has = (name: string): boolean => (env[name] ?? "") !== "";
-  const isPod = has("AWS_CONTAINER_CREDENTIALS_FULL_URI") || has("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-  const doubled: (readonly [boolean, string])[] = [
-    [
-      has("AWS_WEB_IDENTITY_TOKEN_FILE") && isPod,
-      "Both a web identity token (IRSA) and a container's endpoint (Pod Identity) are set: the token wins",
-    ],
-    [
-      has("AWS_PROFILE") && has("AWS_ACCESS_KEY_ID"),
-      "Both AWS_PROFILE and AWS_ACCESS_KEY_ID are set: the profile wins",
-    ],
-  ];
-  return doubled.flatMap(([is, message]): Finding[] => (is ? [{ code: "credentials-doubled", message }] : []));
-}
-
-function linesOf({ environment, ageRecipients, callers, keys, findings }: Answer): string[] {
-  const counted = [
-    ...(ageRecipients === 0 ? [] : [`${ageRecipients} age ${ageRecipients === 1 ? "recipient" : "recipients"}`]),
-    ...(keys.length === 0 ? [] : [`${keys.length} KMS ${keys.length === 1 ? "key" : "keys"}`]),
-  ];
-  return [
-    `${environment}: ${counted.join(", ") || "no key could be looked at"}`,
-    ...callers.map(({ region, arn, source }) => `  called in ${region} as ${arn}, by ${source}`),
-    ...keys.flatMap(({ arn, state, encrypt, decrypt, currentKeyMaterialId }) => [
-      `  ${arn}: ${state ?? "state not shown to this caller"}; kms:Encrypt ${encrypt}, kms:Decrypt ${decrypt}`,
-      ...(currentKeyMaterialId === undefined ? [] : [`    key material ${currentKeyMaterialId}`]),
-    ]),
-    ...findings.map(({ code, message }) => `! ${message} (${code})`),
-  ];
-}
+/** An environment without KMS keys has nothing to say here, unless something is wrong with it. */
+const kmsTextOf = (answer: KmsAnswer): string[] =>
+  answer.callers.length + answer.keys.length + answer.findings.length === 0 ? [] : kmsLines(answer).map(safeText);

@@ -13,6 +13,7 @@ export const files: Declarations = {
       .option("-i, --in-place", "replace each file by its sealed form")
       .option("--wrap", "write a BoundSecret that carries the sealed file")
       .option("--force", "replace an existing output whatever it is")
+      .addHelpText("after", "\nExample:\n  $ seal encrypt --env prod db.plain.yaml -o deploy/prod/db.sealed.yaml")
       .action(async (files: string[], options) =>
         (await import("../commands/encrypt.ts")).encrypt(io, files, withOutput(options)),
       );
@@ -25,6 +26,7 @@ export const files: Declarations = {
       .option("--extract <path>", `print one value or part: '["database"]["users"][0]'`)
       .option("--ignore-mac", "open a file whose MAC does not agree, where no seal.yaml governs it")
       .option("--force", "replace an existing output")
+      .addHelpText("after", "\nExample:\n  $ seal decrypt deploy/prod/db.sealed.yaml -o db.plain.yaml")
       .action(async (files: string[], options) =>
         (await import("../commands/decrypt.ts")).decrypt(io, files, withOutput(options)),
       );
@@ -37,6 +39,7 @@ export const files: Declarations = {
       .option("-i, --in-place", "replace the file (what happens without -o)")
       .option("--move", "let a bound file be bound to another namespace or name than it is")
       .option("--identity <file>", "an age identity file to open it with (repeatable)", collect)
+      .addHelpText("after", "\nExample:\n  $ seal bind deploy/prod/db.sealed.yaml --env prod")
       .action(async (file: string, options) => (await import("../commands/bind.ts")).bind(io, file, options));
   },
   wrap: (command, io) => {
@@ -44,6 +47,7 @@ export const files: Declarations = {
       .option("--env <name>", "the environment the file must belong to")
       .option("-o, --out <file>", "write to a file instead of stdout")
       .option("--force", "replace an existing output whatever it is")
+      .addHelpText("after", "\nExample:\n  $ seal wrap deploy/prod/db.sealed.yaml -o deploy/prod/db.bound.yaml")
       .action(async (file: string | undefined, options) =>
         (await import("../commands/wrap.ts")).wrap(io, file, options),
       );

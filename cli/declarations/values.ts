@@ -8,7 +8,9 @@ export const values: Declarations = {
   edit: (command, io) => {
     inputFormat(
       opening(command("edit <file>", "open a sealed file in $SEAL_EDITOR, $VISUAL or $EDITOR and seal what changed")),
-    ).action(async (file: string, options) => (await import("../commands/edit.ts")).edit(io, file, options));
+    )
+      .addHelpText("after", "\nExample:\n  $ SEAL_EDITOR='code --wait' seal edit deploy/prod/db.sealed.yaml")
+      .action(async (file: string, options) => (await import("../commands/edit.ts")).edit(io, file, options));
   },
   get: (command, io) => {
     inputFormat(opening(command("get <file> <key>", "print one value of a sealed file, byte for byte")))

@@ -22,6 +22,7 @@ export const views: Declarations = {
     formats(command("explain <file>", "say who can open a file, what of it is encrypted, and which line decided that"))
       .option("--env <name>", "the environment the file must belong to")
       .option("--config <file>", "the .sops.yaml to use")
+      .addHelpText("after", "\nExample:\n  $ seal explain deploy/prod/db.sealed.yaml")
       .action(async (file: string, options) => (await import("../commands/explain.ts")).explain(io, file, options));
   },
   status: (command, io) => {
@@ -38,9 +39,11 @@ export const views: Declarations = {
       );
   },
   doctor: (command, io) => {
-    command("doctor", "say as whom AWS is called, which state the KMS keys are in, and what may be done with them")
-      .option("--env <name>", "the one environment to look at")
+    command("doctor", "look at configuration, Git, identities, machine and AWS KMS, and say what mends what is wrong")
+      .option("--env <name>", "the one environment whose KMS keys to look at")
+      .option("--cluster", "also ask the cluster of kubectl's current context")
       .addOption(new Option("--output <format>", "what stdout gets").choices(["text", "json"]).default("text"))
+      .addHelpText("after", "\nExample:\n  $ seal doctor --cluster")
       .action(async (options) => (await import("../commands/doctor.ts")).doctor(io, options));
   },
 };

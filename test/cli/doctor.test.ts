@@ -129,9 +129,16 @@ describe("seal doctor", () => {
     const { arn } = server.createKey({ region: "eu-west-1" });
     const dir = repository({ prod: [arn] });
     const { stdout } = await dir.run(["doctor", "--output", "json"], as());
-    expect(JSON.parse(stdout)).toMatchObject([
-      { environment: "prod", keys: [{ arn, state: "Enabled", encrypt: "allowed", decrypt: "allowed" }], findings: [] },
-    ]);
+    expect(JSON.parse(stdout)).toMatchObject({
+      lines: [{ about: "seal.yaml", status: "ok" }, ...Array.from({ length: 9 }, () => ({}))],
+      environments: [
+        {
+          environment: "prod",
+          keys: [{ arn, state: "Enabled", encrypt: "allowed", decrypt: "allowed" }],
+          findings: [],
+        },
+      ],
+    });
     expect((await dir.run(["doctor", "--env", "nowhere"], as())).stderr).toContain("(environment-undefined)");
   });
 });
