@@ -28,7 +28,7 @@ export const git: Declarations = {
       .option("--command <command>", "how Git starts seal", "seal")
       .option("--no-hooks", "leave hooks alone")
       .option("--remove", "take out what was installed")
-      .addHelpText("after", "\nExample:\n  $ seal git install --command 'npx --no-install seal'")
+      .addHelpText("after", "\nExample:\n  $ seal git install --command /opt/seal/bin/seal")
       .action(async (options) => (await import("../commands/git-install.ts")).gitInstall(io, options));
     git
       .command("resolve [files...]")

@@ -54,13 +54,13 @@ describe("complete()", () => {
   it.each([
     [
       ["check", "--output", ""],
-      ["text", "json"],
+      ["text", "json", "sarif", "github"],
     ],
     [["check", "--output=j"], ["--output=json"]],
     [["check", "--output", "=", "j"], ["json"]],
     [
       ["check", "--output", "="],
-      ["text", "json"],
+      ["text", "json", "sarif", "github"],
     ],
     [
       ["encrypt", "--env", ""],
