@@ -28,6 +28,7 @@ describe("the published package", () => {
       "@noble",
       "@scure",
       "age-encryption",
+      "node-diff3",
       "picomatch",
       "re2js",
       "@aws-sdk",

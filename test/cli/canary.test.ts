@@ -43,7 +43,6 @@ const failures: readonly [title: string, argv: (dir: GitDir) => string[], given?
     () => ({ stdin: Buffer.concat([Buffer.from(manifest()), Buffer.from([0xff])]) }),
   ],
   ["encrypt: too large", () => ["--env", "prod"], () => ({ stdin: manifest({ value: canary.repeat(100_000) }) })],
-  ["set: the value as an argument", () => ["set", prod, "PASSWORD", canary], () => ({ stdin: canary })],
   ["set: KEY=VALUE", () => ["set", prod, `PASSWORD=${canary}`], () => ({ stdin: canary })],
   [
     "set: bytes into a text",
