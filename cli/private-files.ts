@@ -1,10 +1,9 @@
 // Files and folders that only their owner reads: made where nothing is yet, and wiped when they have served. Knows nothing
 // about what the bytes mean.
-import { readlinkSync } from "node:fs";
 import { chmod, type FileHandle, mkdir, mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { kill, pid } from "node:process";
 import { failure } from "./file-failure.ts";
+import { anyMark, isLeft, processMark } from "./own-process.ts";
 import { fill } from "./writing.ts";
 
 /** Makes a file that must not exist yet. Throws `file-exists`, `file-unwritable`. */
@@ -26,20 +25,11 @@ export async function createFile(path: string, data: string | Uint8Array): Promi
   }
 }
 
-/** Process numbers mean something among processes that see each other, and containers may share a folder. */
-const processes = ((): string => {
-  try {
-    return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
-  } catch {
-    return "0";
-  }
-})();
-
 /** Null when none can be made there. What processes that are gone have left there is wiped first. */
 export async function privateFolder(parent: string): Promise<string | null> {
   try {
     await wipeLeftFolders(parent);
-    const folder = await mkdtemp(join(parent, `seal-${processes}-${pid}-`));
+    const folder = await mkdtemp(join(parent, `seal-${processMark}-`));
     await chmod(folder, 0o700);
     return folder;
   } catch {
@@ -49,20 +39,10 @@ export async function privateFolder(parent: string): Promise<string | null> {
 
 /** A folder of another user's is one that cannot be entered, and stays. */
 async function wipeLeftFolders(parent: string): Promise<void> {
-  const own = new RegExp(`^seal-${processes}-(\\d{1,10})-[A-Za-z0-9]{6}$`);
+  const own = new RegExp(`^seal-${anyMark}-[A-Za-z0-9]{6}$`);
   for (const entry of await readdir(parent, { withFileTypes: true })) {
     const [, left] = own.exec(entry.name) ?? [];
-    if (entry.isDirectory() && left !== undefined && !isRunning(Number(left)))
-      await wipeFolder(join(parent, entry.name)).catch(() => undefined);
-  }
-}
-
-function isRunning(process: number): boolean {
-  try {
-    kill(process, 0);
-    return true;
-  } catch (problem) {
-    return (problem as NodeJS.ErrnoException).code !== "ESRCH";
+    if (entry.isDirectory() && isLeft(left)) await wipeFolder(join(parent, entry.name)).catch(() => undefined);
   }
 }
 

@@ -3,11 +3,12 @@
 // ignores and a mode that only the owner reads.
 import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync } from "node:fs";
-import { type FileHandle, link, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, lstat, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { SealwardError } from "../src/index.ts";
 import { failure } from "./file-failure.ts";
+import { anyMark, isLeft, processMark } from "./own-process.ts";
 
 /** Runs work that a signal must not cut short. */
 export type Shield = <T>(work: () => Promise<T>) => Promise<T>;
@@ -40,6 +41,7 @@ export async function writeWhole(
       (found) => found.mode & 0o777,
       () => null,
     );
+    await removeLeft(target);
     temporary = sibling(target, options.plaintext ? "plain.yaml" : "tmp");
     const file = await open(temporary, "wx", options.plaintext ? 0o600 : 0o666);
     await fill(file, data, options.plaintext ? 0o600 : options.program ? (mode ?? 0o644) | 0o111 : mode);
@@ -77,7 +79,11 @@ export async function replaceIf(
       if (holder === null || holder !== seen) {
         seen = holder;
         since = performance.now();
-      } else if (performance.now() - since > patience) await removeLeftLock(lock, holder);
+      }
+      // Whoever made it says right after whose it is.
+      const limit = holder === "" ? patience / 10 : patience;
+      const isOver = isLeft(ownTurn.exec(holder ?? "")?.[1]) || performance.now() - since > limit;
+      if (holder !== null && isOver) await removeLeftLock(lock, holder);
       await setTimeout(10 + Math.random() * 20);
     }
   } catch (cause) {
@@ -85,7 +91,9 @@ export async function replaceIf(
   }
 }
 
-const turnLength = 24;
+/** A turn says whose it is: one of a process that is gone is over. */
+const ownTurn = new RegExp(`^${anyMark}-[0-9a-f]{24}$`);
+const maxTurnLength = 64;
 
 async function replaceInTurn(
   target: string,
@@ -93,7 +101,7 @@ async function replaceInTurn(
   { expected, data, plaintext = false }: Replacing,
 ): Promise<"written" | "changed" | "locked"> {
   // Tells this turn from any other: who waited too long takes the lock away, and then this one must not write.
-  const turn = randomBytes(turnLength / 2).toString("hex");
+  const turn = `${processMark}-${randomBytes(12).toString("hex")}`;
   const file = await open(lock, "wx").catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "EEXIST") return null;
     throw cause;
@@ -131,7 +139,7 @@ async function holderOf(lock: string): Promise<string | null> {
   if (found === null) return null;
   if (found.isDirectory())
     throw new SealwardError("file-unwritable", `Cannot lock the file: "${lock}" is a folder, which nobody needs`);
-  return found.isFile() && found.size <= turnLength ? textOf(lock) : `no lock of ours: ${found.ino}`;
+  return found.isFile() && found.size <= maxTurnLength ? textOf(lock) : `no lock of ours: ${found.ino}`;
 }
 
 /** Null: there is no such file. */
@@ -145,7 +153,15 @@ function textOf(path: string): string | null {
 }
 
 const sibling = (path: string, ending: string): string =>
-  join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.${ending}`);
+  join(dirname(path), `.${basename(path)}.${processMark}-${randomBytes(6).toString("hex")}.${ending}`);
+
+/** What processes that were killed left beside the file, plaintext it may be. Best effort: it is in nobody's way. */
+async function removeLeft(target: string): Promise<void> {
+  const name = basename(target).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const own = new RegExp(`^\\.${name}\\.${anyMark}-[0-9a-f]{12}\\.(?:tmp|plain\\.yaml)$`);
+  for (const entry of await readdir(dirname(target)).catch(() => []))
+    if (isLeft(own.exec(entry)?.[1])) await rm(join(dirname(target), entry), { force: true }).catch(() => undefined);
+}
 
 /** Writes to a file just made, and closes it. */
 export async function fill(file: FileHandle, data: string | Uint8Array, mode: number | null): Promise<void> {
