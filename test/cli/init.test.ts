@@ -254,7 +254,7 @@ spec:
     expect((await dir.run(["env", "manifest", "prod", "--namespace", "a"])).stderr).toContain("(environment-mismatch)");
     expect((await dir.run(["env", "manifest", "staging"])).stderr).toContain("governs none opens nothing");
     expect((await dir.run(["env", "manifest", "qa"])).stderr).toContain(
-      "seal.yaml defines staging, prod (environment-undefined)",
+      "seal.yaml has staging, prod (environment-undefined)",
     );
     expect((await gitdir().run(["env", "manifest", "prod"])).code).toBe(4);
   });
