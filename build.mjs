@@ -34,8 +34,11 @@ const lazyCrypto = {
       namespace === "lazy" ? undefined : { path: "crypto", namespace: "lazy" },
     );
     const names = Object.keys(crypto).filter((name) => name !== "default");
-    const getter = (name) => `get ${name}() { return require("node:crypto").${name}; }`;
-    onLoad({ filter: /.*/, namespace: "lazy" }, () => ({ contents: `module.exports = { ${names.map(getter)} };` }));
+    const getter = (name) => `get ${name}() { return real().${name}; }`;
+    const load = 'let loaded; const real = () => (loaded ??= require("node:crypto"));';
+    onLoad({ filter: /.*/, namespace: "lazy" }, () => ({
+      contents: `${load} module.exports = { ${names.map(getter)} };`,
+    }));
   },
 };
 const program = (entry, outfile) => ({

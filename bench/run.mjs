@@ -6,6 +6,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { coldStartHead, coldStartRows } from "./cold-start.mjs";
 import { kmsRows, startKms, throttledRow } from "./kms.mjs";
 import { largeRows, readManifest, throughputRows } from "./large.mjs";
 import { measure, row, runner } from "./processes.mjs";
@@ -66,6 +67,8 @@ try {
     "| whole process, median ms | node | seal | sops | seal : node | seal : sops |\n|---|--:|--:|--:|--:|--:|",
   );
   for (const [name, our, their] of rows) console.log(row(name, measure([floor, our, hasSops ? their : null], rounds)));
+
+  console.log(`\n${coldStartHead}\n${coldStartRows(rounds).join("\n")}`);
 
   // A folder of its own: no seal.yaml governs these.
   const apart = mkdtempSync(join(tmpdir(), "sealward-bench-"));

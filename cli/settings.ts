@@ -1,6 +1,6 @@
 // Finds the seal.yaml that governs a file: the nearest one above the file, up to the Git root, never merged. Symbolic
 // links are resolved first, so that a link cannot lend a file the path of another environment. Decides nothing.
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import {
   type Config,
   type EnvironmentPolicy,
@@ -11,6 +11,7 @@ import {
 } from "../src/index.ts";
 import { readText } from "./document.ts";
 import type { Io } from "./io.ts";
+import { posixRelative, upwards } from "./paths.ts";
 import { printNote } from "./report.ts";
 
 export interface Settings {
@@ -115,16 +116,7 @@ async function searched(io: Io, start: string): Promise<readonly string[]> {
   return last === -1 ? [start] : above.slice(0, last + 1);
 }
 
-function* upwards(folder: string): Generator<string> {
-  for (let at = folder; ; at = dirname(at)) {
-    yield at;
-    if (dirname(at) === at) return;
-  }
-}
-
 async function readConfig(io: Io, folder: string): Promise<Config> {
   const file = join(folder, "seal.yaml");
   return parseConfig(await readText(io, file), shown(io, file));
 }
-
-const posixRelative = (from: string, to: string): string => relative(from, to).split(sep).join("/");
