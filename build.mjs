@@ -1,7 +1,7 @@
 // Bundles what ships: CommonJS programs (the fastest form to start, docs/decisions/0003) and one ES module. Knows nothing
 // about types; `npm run check` does that.
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import * as crypto from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -24,6 +24,21 @@ const withoutChildren = {
       /[\\/]commander[\\/]/.test(importer) ? { path: "child_process", namespace: "nothing" } : undefined,
     );
     onLoad({ filter: /.*/, namespace: "nothing" }, () => ({ contents: "module.exports = {};" }));
+  },
+};
+/** Node's own ciphers take as long to load as a Secret takes to read, and much that needs no key needs none of them. */
+const lazyCrypto = {
+  name: "lazy-crypto",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:crypto$/ }, ({ namespace }) =>
+      namespace === "lazy" ? undefined : { path: "crypto", namespace: "lazy" },
+    );
+    const names = Object.keys(crypto).filter((name) => name !== "default");
+    const getter = (name) => `get ${name}() { return real().${name}; }`;
+    const load = 'let loaded; const real = () => (loaded ??= require("node:crypto"));';
+    onLoad({ filter: /.*/, namespace: "lazy" }, () => ({
+      contents: `${load} module.exports = { ${names.map(getter)} };`,
+    }));
   },
 };
 const program = (entry, outfile) => ({
@@ -60,13 +75,14 @@ const awsSdk = {
 /** A bundle for the launcher: its first line is the name of its build. */
 function writeNamed(outfile, [{ text }]) {
   if (/[^\0-\x7f]/.test(text)) throw new Error("the bundle is not ASCII, as its launcher expects");
-  writeFileSync(outfile, `//${createHash("sha256").update(text).digest("hex")}\n${text}`);
+  writeFileSync(outfile, `//${crypto.createHash("sha256").update(text).digest("hex")}\n${text}`);
 }
 
 /** The CLI for its launcher: a function, and before it a line that no other build has. */
 async function buildMain() {
   const { outputFiles } = await build({
     ...program("cli/main.ts", "dist/seal-main.cjs"),
+    plugins: [lazyChunk, withoutChildren, lazyCrypto],
     banner: { js: "(function (require, __dirname) {" },
     footer: { js: "})" },
     minifyWhitespace: true,
@@ -91,7 +107,7 @@ async function buildGenerated() {
   });
   const module = { exports: {} };
   new Function("require", "module", outputFiles[0].text)(createRequire(import.meta.url), module);
-  const texts = module.exports.generated(process, readFileSync("docs/cli.md", "utf8"));
+  const texts = await module.exports.generated(process, readFileSync("docs/cli.md", "utf8"));
   for (const [name, text] of Object.entries(texts)) writeFileSync(`dist/${name}`, text);
 }
 
@@ -99,6 +115,7 @@ const outputs = [
   "seal.cjs",
   "seal-complete.cjs",
   "commands.json",
+  "answers.json",
   "seal.1",
   "seal-main.cjs",
   "seal-main.bin",

@@ -105,6 +105,12 @@ try {
     await run("encrypt", `prod/${name}.yaml`, "-o", `prod/${name}.sealed.yaml`);
     await run("decrypt", `prod/${name}.sealed.yaml`);
   }
+  for (const command of ["check", "explain", "wrap", "status"]) await run(command, "prod/db.sealed.yaml");
+  await run("view", "--keys", "prod/db.sealed.yaml");
+  await run("check", "--no-gitleaks", "prod/db.sealed.yaml", "seal.yaml");
+  await run("env", "manifest", "prod");
+  await run("kms", "policy");
+  await run("keys");
   const echo = await startEcho();
   Object.assign(process.env, {
     AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${echo.address().port}`,

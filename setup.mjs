@@ -36,6 +36,7 @@ const outputs = [
   "seal-main.bin",
   "seal-complete.cjs",
   "commands.json",
+  "answers.json",
   "seal.1",
   "aws-sdk.cjs",
   "aws-sdk.bin",

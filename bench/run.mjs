@@ -6,6 +6,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { checkRows } from "./check.mjs";
+import { coldStartHead, coldStartRows } from "./cold-start.mjs";
 import { kmsRows, startKms, throttledRow } from "./kms.mjs";
 import { largeRows, readManifest, throughputRows } from "./large.mjs";
 import { measure, row, runner } from "./processes.mjs";
@@ -67,6 +69,27 @@ try {
   );
   for (const [name, our, their] of rows) console.log(row(name, measure([floor, our, hasSops ? their : null], rounds)));
 
+  console.log(`\n${coldStartHead}\n${coldStartRows(rounds).join("\n")}`);
+
+  const large = mkdtempSync(join(tmpdir(), "sealward-bench-"));
+  try {
+    const inLarge = runner({ cwd: large, env, maxBuffer: 1024 * 1024 * 1024 });
+    inLarge("git", ["init", "-q"]);
+    copyFileSync(join(folder, "seal.yaml"), join(large, "seal.yaml"));
+    const lines = checkRows({
+      folder: large,
+      ours: (...args) => inLarge(process.execPath, [seal, ...args]),
+      theirs: hasSops ? (...args) => inLarge("sops", args) : null,
+      floor,
+      sealed: readFileSync(join(folder, "sealed.yaml"), "utf8"),
+      rounds: isShort ? 3 : 9,
+      isShort,
+    });
+    console.log(`\n| a large repository | node | seal | sops | seal : node | seal : sops |\n|---|--:|--:|--:|--:|--:|`);
+    console.log(lines.join("\n"));
+  } finally {
+    rmSync(large, { recursive: true, force: true });
+  }
   // A folder of its own: no seal.yaml governs these.
   const apart = mkdtempSync(join(tmpdir(), "sealward-bench-"));
   try {

@@ -1,6 +1,6 @@
 // AWS KMS for a command: as whom and where it is called, by the user's own configuration and the SDK's. Nothing of this comes
 // from a repository. Loaded, and AWS asked, only where a file or an environment names a KMS key.
-import { join, resolve, sep } from "node:path";
+import { join, resolve } from "node:path";
 import {
   type AwsCaller,
   type AwsKms,
@@ -15,6 +15,7 @@ import { decodeText } from "./document.ts";
 import type { Governed } from "./environment.ts";
 import { configFolder } from "./identity-sources.ts";
 import type { Io } from "./io.ts";
+import { isWithin } from "./paths.ts";
 import { hinting, printNote } from "./report.ts";
 
 /** `sweep` where many files are about to be opened or sealed: more patience. */
@@ -46,7 +47,7 @@ export async function callerFor(io: Io, governed: Governed | null): Promise<AwsC
   if (caller === undefined) return {};
   for (const folder of caller.folders) {
     const at = await io.fs.realPath(folder.startsWith("~/") ? join(io.home, folder.slice(2)) : folder);
-    if (settings.folder === at || settings.folder.startsWith(at.endsWith(sep) ? at : at + sep)) return caller;
+    if (isWithin(at, settings.folder)) return caller;
   }
   await io.once(`no caller for ${environment.name} ${settings.folder}`, () =>
     printNote(io, `your configuration for ${environment.name} is not used: it is for ${caller.folders.join(", ")}`),

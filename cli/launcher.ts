@@ -1,6 +1,7 @@
 // What `seal` starts with: hands over to the program beside it, with the bytecode that the build left beside that
-// (docs/decisions/0003). Of commands it knows `--version`, what Git runs for every file of a diff, and that a shell which asks
-// what to complete is answered by a file of its own.
+// (docs/decisions/0003). Of commands it knows `--version` and what Git runs for every file of a diff; that some are always
+// answered alike, as help is, by a text that the build left; and that a shell which asks what to complete is answered by a file of
+// its own.
 import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Script } from "node:vm";
@@ -9,7 +10,37 @@ import { version } from "./version.ts";
 
 const argv = process.argv.slice(2);
 if (argv[0] === "__complete") require(join(__dirname, "seal-complete.cjs"));
-else if (!printsVersion(argv) && !showsFile(argv)) start();
+else if (!printsVersion(argv) && !printsAnswer(argv) && !showsFile(argv)) start();
+
+/** False for what is not always answered alike, and where the text is not there, or stdout does not take all of it just now. */
+function printsAnswer(words: readonly string[]): boolean {
+  const [first = "", last = ""] = [words[0], words.at(-1)];
+  if (!["help", "completion"].includes(first) && last !== "--help" && last !== "-h") return false;
+  try {
+    const answers = JSON.parse(readFileSync(join(__dirname, "answers.json"), "utf8")) as Record<string, string>;
+    const name = words.join(" ");
+    const answer = Object.hasOwn(answers, name) ? answers[name] : undefined;
+    if (answer === undefined || words.some((word) => word.includes(" "))) return false;
+    return writesWhole(Buffer.from(answer));
+  } catch {
+    return false;
+  }
+}
+
+/** Once something is written the rest must follow, or the program would say it all again. */
+function writesWhole(bytes: Uint8Array): boolean {
+  let written = 0;
+  while (written < bytes.length) {
+    try {
+      written += writeSync(1, bytes, written);
+    } catch (problem) {
+      const { code } = problem as NodeJS.ErrnoException;
+      if (written === 0) return false;
+      if (code !== "EAGAIN") process.exit(code === "EPIPE" ? 141 : 6);
+    }
+  }
+  return true;
+}
 
 /** False where stdout does not take it just now: the program knows what to do then. */
 function printsVersion([flag, ...others]: readonly string[]): boolean {
@@ -31,14 +62,7 @@ function showsFile([group, command, file, ...others]: readonly string[]): boolea
   } catch {
     return false;
   }
-  let written = 0;
-  try {
-    while (written < bytes.length) written += writeSync(1, bytes, written);
-  } catch (problem) {
-    // A pipe that is full for now; of one that nobody reads any more there is nothing to say.
-    if ((problem as NodeJS.ErrnoException).code === "EAGAIN") process.stdout.write(bytes.subarray(written));
-  }
-  return true;
+  return writesWhole(bytes);
 }
 
 type Main = (load: (file: string) => unknown, folder: string) => void;

@@ -1,7 +1,8 @@
 // Which files `seal check` looks at: what Git knows and does not ignore, or outside Git everything but its own folders; and
 // whether Git knows a file. Knows file names only.
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import type { Io } from "./io.ts";
+import { posixRelative } from "./paths.ts";
 import { printNote } from "./report.ts";
 import { findWorkTree, shown } from "./settings.ts";
 
@@ -32,7 +33,7 @@ export async function listManifests(
       if (isManifestName(name) || also(join(start, name))) found.add(join(start, name));
     }
   }
-  return [...found].map((file) => relative(io.cwd, file).split(sep).join("/")).sort();
+  return [...found].map((file) => posixRelative(io.cwd, file)).sort();
 }
 
 /**

@@ -1,7 +1,8 @@
 // Other programs, found as a shell finds them but never in the work tree: what lies there belongs to whoever can write to the
 // repository. Knows nothing of what they do.
-import { delimiter, isAbsolute, join, sep } from "node:path";
+import { delimiter, isAbsolute, join } from "node:path";
 import type { Io } from "./io.ts";
+import { isWithin } from "./paths.ts";
 import { findWorkTree } from "./settings.ts";
 
 /** The path of a program on PATH; null where there is none outside the work tree. */
@@ -14,7 +15,7 @@ export async function findProgram(io: Io, name: string): Promise<string | null> 
       const path = join(folder, `${name}${ending}`);
       if ((await io.fs.kind(path)) !== "file") continue;
       const real = await io.fs.realPath(path);
-      if (tree === null || !real.startsWith(tree.endsWith(sep) ? tree : tree + sep)) return path;
+      if (tree === null || !isWithin(tree, real)) return path;
     }
   }
   return null;

@@ -1,6 +1,6 @@
 // Finds the seal.yaml that governs a file: the nearest one above the file, up to the Git root, never merged. Symbolic
 // links are resolved first, so that a link cannot lend a file the path of another environment. Decides nothing.
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import {
   type Config,
   type EnvironmentPolicy,
@@ -11,6 +11,7 @@ import {
 } from "../src/index.ts";
 import { readText } from "./document.ts";
 import type { Io } from "./io.ts";
+import { posixRelative, upwards } from "./paths.ts";
 import { printNote } from "./report.ts";
 
 export interface Settings {
@@ -136,13 +137,6 @@ async function searched(io: Io, start: string): Promise<readonly string[]> {
   return last === -1 ? [start] : above.slice(0, last + 1);
 }
 
-function* upwards(folder: string): Generator<string> {
-  for (let at = folder; ; at = dirname(at)) {
-    yield at;
-    if (dirname(at) === at) return;
-  }
-}
-
 function readConfig(io: Io, folder: string, { configs }: SettingsCache): Promise<Config> {
   const cached = configs.get(folder);
   if (cached !== undefined) return cached;
@@ -151,5 +145,3 @@ function readConfig(io: Io, folder: string, { configs }: SettingsCache): Promise
   configs.set(folder, reading);
   return reading;
 }
-
-const posixRelative = (from: string, to: string): string => relative(from, to).split(sep).join("/");

@@ -2,7 +2,7 @@
 // about their content.
 import { type EnvironmentPolicy, parseKeyArn } from "../src/index.ts";
 
-/** seal.yaml as `seal init` writes it. */
+/** seal.yaml as `seal init` writes it: in the plain block style that is read without the parser, comments in lines of their own. */
 export function sealYaml(
   recovery: string,
   environments: readonly { name: string; recipients: readonly string[]; namespaces: readonly string[] }[],
@@ -10,9 +10,12 @@ export function sealYaml(
   const blocks = environments.map(
     ({ name, recipients, namespaces }) => `  ${yamlText(name)}:
     recipients:${byKind(recipients, 6)}
-    paths: [${JSON.stringify(`**/${name}/**`)}] # a sealed file anywhere else is not this environment's
-    ${namespaces.length === 0 ? "# namespaces: [payments] # the only namespaces of this environment" : `namespaces: [${namespaces.map(yamlText).join(", ")}]`}
-    scope: strict # a file opens under its own namespace and name only
+    # A sealed file anywhere else is not this environment's.
+    paths: [${JSON.stringify(`**/${name}/**`)}]
+    # The only namespaces of this environment.
+    ${namespaces.length === 0 ? "# namespaces: [payments]" : `namespaces: [${namespaces.map(yamlText).join(", ")}]`}
+    # A file opens under its own namespace and name only.
+    scope: strict
 `,
   );
   return `# Which secrets belong to which environment, and who can open them. Holds no secret itself: commit it.

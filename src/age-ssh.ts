@@ -23,11 +23,13 @@ import {
 } from "./ssh-key.ts";
 
 const ed25519Label: string = `${intro}/ssh-ed25519`;
-const oaep = {
-  padding: constants.RSA_PKCS1_OAEP_PADDING,
-  oaepHash: "sha256",
-  oaepLabel: Buffer.from(`${intro}/ssh-rsa`),
-} as const;
+/** Made when it is needed: what needs no cipher does not load them (docs/decisions/0003). */
+const oaep = () =>
+  ({
+    padding: constants.RSA_PKCS1_OAEP_PADDING,
+    oaepHash: "sha256",
+    oaepLabel: Buffer.from(`${intro}/ssh-rsa`),
+  }) as const;
 /** Counted in whole bytes, as age does. */
 const minRsaBits = 2048 - 7;
 /** The prime and the constant of Ed25519 (RFC 8032). */
@@ -52,7 +54,7 @@ export function sshWrap(recipient: string): (fileKey: Uint8Array) => Stanza {
     return (fileKey) => ({
       kind: publicKey.kind,
       args: [tag],
-      body: publicEncrypt({ key: publicKey.key, ...oaep }, fileKey),
+      body: publicEncrypt({ key: publicKey.key, ...oaep() }, fileKey),
     });
   }
   const peer = montgomery(publicKey.point);
@@ -95,7 +97,7 @@ function rsaUnwrap(key: KeyObject, publicKey: SshPublicKey & { kind: "ssh-rsa" }
   const unwrap = ({ kind, args, body }: Stanza): Uint8Array | null => {
     if (kind !== publicKey.kind || args.length !== 1 || args[0] !== tag) return null;
     try {
-      return privateDecrypt({ key, ...oaep }, body);
+      return privateDecrypt({ key, ...oaep() }, body);
     } catch {
       return null; // another key of the same tag, or damaged
     }

@@ -78,7 +78,6 @@ export interface Checked {
   readonly bound: boolean;
   readonly info: SealedInfo;
   readonly notices: readonly Notice[];
-  readonly digest: string;
   /** What every KMS entry carries, worked out here. */
   readonly context: EncryptionContext;
 }
@@ -92,10 +91,9 @@ export interface Opened extends Checked {
 
 /** Steps 1 to 5. Throws the first step's refusal. */
 export function check(document: string, expectation: Expectation, file?: string): Checked {
-  const digest = documentDigest(document);
   const sealed = wellFormed(document, file);
   const bound = sealed.manifest.annotations.has(bindingAnnotation);
-  if (!bound) acceptUnbound(sealed, expectation.environment, digest);
+  if (!bound) acceptUnbound(sealed, expectation.environment, documentDigest(document));
   const place = environment(sealed.manifest, expectation, bound);
   const { source } = sealed.manifest;
   const refuse: RefuseAs = (code, message) => source.refusal(code, message, blockOf(source));
@@ -108,7 +106,6 @@ export function check(document: string, expectation: Expectation, file?: string)
     place,
     bound,
     notices,
-    digest,
     context,
     info: { environment: place.environment, scope, namespace, name, type: sealed.manifest.type },
   };

@@ -1,6 +1,6 @@
 // What a front end gets from an opened, checked or merely read file: plain objects without keys. The deciding is done in
 // gate.ts; the Secret's values become bytes here.
-import { fromBase64 } from "./bytes.ts";
+import { documentDigest, fromBase64 } from "./bytes.ts";
 import type { Identity } from "./data-key.ts";
 import { SealwardError } from "./errors.ts";
 import { check, type Expectation, type Opened, open, type SealedInfo, secretMetadata } from "./gate.ts";
@@ -68,7 +68,7 @@ export async function openSealed(
   file?: string,
 ): Promise<OpenedSecret> {
   const opened = await open(document, expectation, { identities, file });
-  const { manifest, info, notices, digest } = opened;
+  const { manifest, info, notices } = opened;
   return {
     info,
     notices,
@@ -83,7 +83,7 @@ export async function openSealed(
     get plainText() {
       return secretText(opened.opened);
     },
-    documentDigest: digest,
+    documentDigest: documentDigest(document),
     lastModified: opened.metadata.lastModified,
     openedBy: opened.unwrapped.openedBy,
     keyMaterialIds: opened.unwrapped.keyMaterialIds,

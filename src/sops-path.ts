@@ -1,5 +1,6 @@
 // Paths into a SOPS file as `sops` writes them: `["database"]["users"][0]`. Knows no file.
-import { SealwardError } from "./errors.ts";
+import { quoteName, SealwardError } from "./errors.ts";
+import { nearestKey } from "./near-key.ts";
 import type { Path } from "./sops-change.ts";
 import type { MapValue, Value } from "./store.ts";
 
@@ -41,10 +42,21 @@ export function valueAt(root: MapValue, path: Path, file?: string): Value {
   let value: Value = root;
   for (const key of path) {
     const next = childOf(value, key);
-    if (next === undefined) throw new SealwardError("path-missing", `Nothing stands at ${formatPath(path)}`, { file });
+    if (next === undefined)
+      throw new SealwardError("path-missing", `Nothing stands at ${formatPath(path)}${meantIn(value, key)}`, { file });
     value = next;
   }
   return value;
+}
+
+/** Names of keys stand in the clear; one that does not look like a name is not repeated. */
+function meantIn(value: Value, key: string | number): string {
+  if (value.kind !== "map" || typeof key === "number") return "";
+  const meant = nearestKey(
+    key,
+    value.items.flatMap((item) => (item.kind === "pair" && typeof item.key === "string" ? [item.key] : [])),
+  );
+  return meant === undefined ? "" : `; did you mean ${quoteName(meant)}?`;
 }
 
 function childOf(value: Value, key: string | number): Value | undefined {

@@ -55,6 +55,7 @@ describe("the published package", () => {
       "dist/seal-main.bin",
       "dist/seal-complete.cjs",
       "dist/commands.json",
+      "dist/answers.json",
       "dist/seal.1",
       "schema/seal.schema.json",
       "dist/aws-sdk.cjs",

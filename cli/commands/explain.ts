@@ -59,7 +59,7 @@ function claimsOf(input: Input, sealed: boolean): Claims {
 }
 
 async function sealedLines(source: SopsSource, governed: Governed | null): Promise<string[]> {
-  const { groups, threshold, rule, isStated, onlyEncrypted, lastModified, version, values } =
+  const { groups, threshold, rule, isStated, onlyEncrypted, lastModified, keyMade, version, values } =
     await describeSops(source);
   const config = governed?.settings.config;
   const whose = (entry: RecipientEntry) =>
@@ -69,6 +69,9 @@ async function sealedLines(source: SopsSource, governed: Governed | null): Promi
   return [
     ...(governed === null ? ["environment: none is confirmed, for no seal.yaml governs the file"] : []),
     `sealed: ${source.store}, SOPS ${version}, last modified ${lastModified}`,
+    keyMade === null
+      ? "data key: the file does not say when it was made"
+      : `data key: made ${keyMade}, by what the file says`,
     ...(groups.length > 1 ? [`key groups: ${threshold} of ${groups.length} open the file`] : []),
     ...groups.flatMap((group, index) =>
       group.map((entry) => {

@@ -2,6 +2,8 @@
 import { type Command, Option } from "commander";
 import { scopes, storeNames } from "../../src/index.ts";
 
+export const shellNames = ["bash", "zsh", "fish"] as const;
+
 export const sealing = (command: Command, out = "write to a file instead of stdout"): Command =>
   command
     .option("--env <name>", "the environment to seal for")

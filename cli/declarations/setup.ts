@@ -1,7 +1,7 @@
 // What sets environments and keys up: names, flags, help.
 import { Argument, Option } from "commander";
 import type { Declarations } from "./declaration.ts";
-import { collect, inputFormat } from "./flags.ts";
+import { collect, inputFormat, shellNames } from "./flags.ts";
 
 export const setup: Declarations = {
   init: (command, io) => {
@@ -84,7 +84,7 @@ export const setup: Declarations = {
   },
   completion: (command, io) => {
     command("completion", "print the script that completes commands, flags, files, environments and keys in a shell")
-      .addArgument(new Argument("<shell>", "the shell").choices(["bash", "zsh", "fish"]))
+      .addArgument(new Argument("<shell>", "the shell").choices(shellNames))
       .addHelpText("after", "\nExample:\n  $ source <(seal completion bash)")
       .action(async (shell) => (await import("../commands/completion.ts")).completion(io, shell));
   },

@@ -2,7 +2,7 @@
 // kubectl are scripts outside the work tree that say what the test wants.
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { type GitDir, type Given, gitdir, sealedRepository, succeed } from "./gitdir.ts";
 
@@ -205,4 +205,24 @@ test("a cluster that does not answer is a failure", async () => {
   const { code, of } = await linesOf(dir, ["--cluster"], { env });
   expect(code).toBe(1);
   expect(of("cluster")).toMatchObject([{ status: "fail", message: expect.stringMatching(/kind does not answer/) }]);
+});
+
+/** A terminal of the system, in which the built program runs. */
+const hasTerminal = spawnSync("script", ["--version"]).stdout?.toString().includes("util-linux") === true;
+
+test.skipIf(!hasTerminal).each([
+  ["in colour", {}, "\u001b[32mok   \u001b[0m seal.yaml: "],
+  ["without, where NO_COLOR is set", { NO_COLOR: "1" }, "ok    seal.yaml: "],
+])("at a real terminal it answers %s", async (_, variables, start) => {
+  const dir = await sealedRepository();
+  const command = `'${process.execPath}' '${resolve("dist/seal.cjs")}' doctor`;
+  const env = { ...dir.env, PATH: process.env["PATH"] ?? "", TERM: "xterm", ...variables };
+  const { status, stdout } = spawnSync("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
+    cwd: dir.path,
+    env,
+    encoding: "utf8",
+  });
+  expect(status).toBe(0);
+  expect(stdout.startsWith(start)).toBe(true);
+  expect(stdout).toContain("mend: seal git install");
 });

@@ -118,3 +118,23 @@ describe("the SDK of AWS beside the program", () => {
     works();
   });
 });
+
+test.each([[["--help"]], [["help", "check"]], [["env", "manifest", "-h"]], [["completion", "bash"]]])(
+  "%j is answered by a text of the build, which says what the program says",
+  (argv) => {
+    const programs = seal(...argv);
+    copyFileSync(join("dist", "answers.json"), at("answers.json"));
+    rmSync(at("seal-main.cjs"));
+    expect(seal(...argv)).toEqual(programs);
+    expect(programs).toEqual([0, expect.stringContaining("seal"), ""]);
+  },
+);
+
+test.each([[["check --help"]], [["help", "nothing"]], [["toString", "--help"]], [["--help", "check", "--env"]]])(
+  "%j is the program's to answer",
+  (argv) => {
+    const programs = seal(...argv);
+    copyFileSync(join("dist", "answers.json"), at("answers.json"));
+    expect(seal(...argv)).toEqual(programs);
+  },
+);

@@ -72,6 +72,7 @@ test.each([
   [["decrypt", "--nope"], "unknown option '--nope'"],
   [["set", "db.yaml"], "missing required argument 'key'"],
   [["encrypt", "--scope", "wide"], "Allowed choices are strict, namespace, environment"],
+  [["check", "--ouput", "json"], "unknown option '--ouput'\n(Did you mean --output?)"],
   [["decypt"], "unknown command 'decypt' (did you mean decrypt?)"],
   [["decypt", "db.yaml"], "unknown command 'decypt' (did you mean decrypt?)"],
   [["encrpyt", "x.yaml", "--env", "prod"], "unknown command 'encrpyt' (did you mean encrypt?)"],

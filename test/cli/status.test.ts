@@ -1,5 +1,5 @@
 // seal status: what it says of every sealed file without a key, in which order, and in which width.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { includesRecipient, wrapDocument } from "../../src/index.ts";
 import { canary, type GitDir, manifest, sealedRepository, succeed } from "./gitdir.ts";
 
@@ -126,4 +126,21 @@ describe("seal status", () => {
     expect(stdout.match(/opens for/g)).toHaveLength(2);
     expect(stdout).not.toContain(canary);
   });
+
+  it("a path that a file does not have names the key that was meant", async () => {
+    const dir = await sealedRepository();
+    dir.write("deploy/prod/values.yaml", "database:\n  password: x\n");
+    await succeed(dir.run(["encrypt", "-i", "deploy/prod/values.yaml"]));
+    const get = (path: string) => dir.run(["decrypt", "deploy/prod/values.yaml", "--extract", path]);
+    expect((await get('["database"]["pasword"]')).stderr).toContain('; did you mean "password"? (path-missing)');
+    expect((await get('["other"]')).stderr).not.toContain("did you mean");
+  });
+});
+
+test("explain says when the data key of a sealed file was made, or that nothing says it", async () => {
+  const dir = await sealedRepository();
+  const file = "deploy/prod/db.sealed.yaml";
+  expect((await succeed(dir.run(["explain", file]))).stdout).toContain("data key: made 2026-11-23T10:00:00Z, by what");
+  dir.write(file, dir.read(file).replace(/^ *sealward_created.*\n/m, ""));
+  expect((await succeed(dir.run(["explain", file]))).stdout).toContain("data key: the file does not say when");
 });

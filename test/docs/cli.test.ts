@@ -42,9 +42,9 @@ test("the page has every command", async () => {
   expect([...commands].sort()).toEqual(all.sort());
 });
 
-test("the table of exit codes has those that errors have, success and a bug", () => {
+test("the table of exit codes has those that errors have, success, a bug and a closed pipe", () => {
   const stated = [...sectionOf(page, "## Exit codes").matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code));
-  const used = new Set([0, 70, ...errorCodes.map(exitOf)]);
+  const used = new Set([0, 70, 141, ...errorCodes.map(exitOf)]);
   expect(stated).toEqual([...used].sort((a, b) => a - b));
 });
 

@@ -11,7 +11,7 @@ export function findFixtures(): string | null {
   return existsSync(join(folder, "thirdparty", "keys.txt")) ? folder : null;
 }
 
-export type Tool = "sops" | "age" | "age-keygen" | "kubectl" | "moto_server";
+export type Tool = "gitleaks" | "sops" | "age" | "age-keygen" | "kubectl" | "moto_server";
 
 /** A released tool: in the folder `bin` of `SEALWARD_PEERS`, else on PATH. */
 export function findTool(name: Tool): string | null {
@@ -37,6 +37,7 @@ export type Need = "fixtures" | "api-server" | Tool;
 const reasons = {
   fixtures: "needs the fixtures folder (SEALWARD_FIXTURES)",
   "api-server": "needs a real API server (KUBEBUILDER_ASSETS)",
+  gitleaks: "needs gitleaks on PATH or in SEALWARD_PEERS",
   sops: "needs sops on PATH or in SEALWARD_PEERS",
   age: "needs age on PATH or in SEALWARD_PEERS",
   "age-keygen": "needs age-keygen on PATH or in SEALWARD_PEERS",
