@@ -1,26 +1,19 @@
 // Files and folders that only their owner reads: made where nothing is yet, and wiped when they have served. Knows nothing
 // about what the bytes mean.
-import { chmod, type FileHandle, mkdir, mkdtemp, open, readdir, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { failure } from "./file-failure.ts";
 import { anyMark, isLeft, processMark } from "./own-process.ts";
-import { fill } from "./writing.ts";
+import { createWhole } from "./writing.ts";
 
 /** Makes a file that must not exist yet. Throws `file-exists`, `file-unwritable`. */
 export async function createFile(path: string, data: string | Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
     throw failure(cause, "file-unwritable", "make the folder of", path);
   });
-  let file: FileHandle;
   try {
-    file = await open(path, "wx", 0o600);
+    await createWhole(path, data);
   } catch (cause) {
-    throw failure(cause, "file-unwritable", "create", path);
-  }
-  try {
-    await fill(file, data, 0o600);
-  } catch (cause) {
-    await rm(path, { force: true }).catch(() => undefined);
     throw failure(cause, "file-unwritable", "create", path);
   }
 }

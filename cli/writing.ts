@@ -59,6 +59,20 @@ export async function writeWhole(
   }
 }
 
+/** Makes a file that must not exist yet, with all of its content or not at all; only the owner may read it. @throws EEXIST and the like */
+export async function createWhole(path: string, data: string | Uint8Array): Promise<void> {
+  await removeLeft(path);
+  const temporary = sibling(path, "tmp");
+  try {
+    await fill(await open(temporary, "wx", 0o600), data, 0o600);
+    // Unlike a rename, a link never takes the place of what is there.
+    await link(temporary, path);
+  } finally {
+    await rm(temporary, { force: true }).catch(() => undefined);
+  }
+  await syncFolder(dirname(path));
+}
+
 /**
  * Writes `data` if the file still holds `expected`, else nothing and the answer is false. Processes that change a file this
  * way take turns by means of a lock file beside it. One that stays for `patience` milliseconds, though a turn takes but a
@@ -111,10 +125,16 @@ async function replaceInTurn(
   try {
     await file.writeFile(turn);
     await file.close();
+  } catch (cause) {
+    await file.close().catch(() => undefined);
+    // Not yet ours by its content, and nobody else's either.
+    if (turn.startsWith(textOf(lock) ?? "-")) await rm(lock, { force: true });
+    throw cause;
+  }
+  try {
     const onlyIf = (): boolean => isMine() && textOf(target) === Buffer.from(expected).toString("latin1");
     return (await writeWhole(target, data, { onlyIf, plaintext })) ? "written" : "changed";
   } finally {
-    await file.close().catch(() => undefined);
     if (isMine()) await rm(lock, { force: true });
   }
 }
@@ -164,7 +184,7 @@ async function removeLeft(target: string): Promise<void> {
 }
 
 /** Writes to a file just made, and closes it. */
-export async function fill(file: FileHandle, data: string | Uint8Array, mode: number | null): Promise<void> {
+async function fill(file: FileHandle, data: string | Uint8Array, mode: number | null): Promise<void> {
   try {
     if (mode !== null) await file.chmod(mode);
     await file.writeFile(data);

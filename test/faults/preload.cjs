@@ -50,9 +50,11 @@ const isWriting = (name, parameters) =>
 
 const seen = [];
 let hit = false;
+/** Above 0 within a call that is made of others, as reading a whole file is: those are not the program's. */
+let depth = 0;
 function call(name, parameters, work) {
   // Streams are nobody's file.
-  if (typeof parameters[0] === "number" && parameters[0] <= 2) return work();
+  if (depth > 0 || (typeof parameters[0] === "number" && parameters[0] <= 2)) return work();
   const isChanging = isWriting(name, parameters);
   seen.push({ name, isChanging });
   const isHere = seen.length === at && !hit;
@@ -70,6 +72,14 @@ function call(name, parameters, work) {
     return value;
   });
 }
+function within(work) {
+  depth++;
+  try {
+    return work();
+  } finally {
+    depth--;
+  }
+}
 function raise(problem) {
   throw problem;
 }
@@ -78,7 +88,10 @@ for (const base of [...changing, ...reading]) {
   const name = `${base}Sync`;
   const original = fs[name];
   if (typeof original !== "function") continue;
-  fs[name] = Object.assign((...parameters) => call(base, parameters, () => original.apply(fs, parameters)), original);
+  fs[name] = Object.assign(
+    (...parameters) => call(base, parameters, () => within(() => original.apply(fs, parameters))),
+    original,
+  );
 }
 
 function wrap(target, name) {
