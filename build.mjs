@@ -34,13 +34,13 @@ const lazyCrypto = {
       namespace === "lazy" ? undefined : { path: "crypto", namespace: "lazy" },
     );
     // Exports one by one, so that what nobody uses is gone: an object of all of them takes 3 ms to make.
-    const names = Object.keys(crypto).filter((name) => /^[a-z]\w*$/i.test(name) && name !== "default");
-    const exported = (name) =>
-      typeof crypto[name] === "function" && !/^[A-Z]/.test(name)
+    const parts = Object.entries(crypto).filter(([name]) => /^[a-z]\w*$/i.test(name) && name !== "default");
+    const exported = ([name, value]) =>
+      typeof value === "function" && !/^[A-Z]/.test(name)
         ? `export const ${name} = (...given) => real().${name}(...given);`
         : `export const ${name} = new Proxy({}, { get: (_, key) => real().${name}[key] });`;
     const load = 'let loaded; const real = () => (loaded ??= require("node:crypto"));';
-    onLoad({ filter: /.*/, namespace: "lazy" }, () => ({ contents: [load, ...names.map(exported)].join("\n") }));
+    onLoad({ filter: /.*/, namespace: "lazy" }, () => ({ contents: [load, ...parts.map(exported)].join("\n") }));
   },
 };
 const program = (entry, outfile) => ({

@@ -11,6 +11,7 @@ import { compareValues, type OpenedValues } from "../check/shared-values.ts";
 import { newSurvey, type Survey, surveyFile } from "../check/survey.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
+import { startProgress } from "../progress.ts";
 import { HintedError, hintsFor, printDone, printNote, shellQuote, UsageError } from "../report.ts";
 import { findSettings, findWorkTree } from "../settings.ts";
 import { pathInTree, stagedFiles, withStaged } from "../staged-files.ts";
@@ -73,12 +74,15 @@ async function usualTask(io: Io, paths: readonly string[]): Promise<Task> {
 async function surveyAll(io: Io, files: readonly string[], options: CheckOptions): Promise<Survey> {
   const survey = await newSurvey(io, options.env);
   const plain: { readonly file: string; readonly text: string }[] = [];
+  const progress = startProgress(io, "checking", files.length);
   for (const file of files) {
     const before = survey.sealed.length;
     const bytes = await surveyFile(survey, file);
+    await progress.step();
     if (bytes !== null && survey.sealed.length === before && mayHoldCopies(file))
       plain.push({ file, text: looseText(bytes) });
   }
+  await progress.end();
   const values = options.open ? await compareValues(io, survey, options) : null;
   if (values !== null) survey.findings.push(...values.findings);
   survey.findings.push(...copiesIn(survey, plain, values));
