@@ -4,6 +4,7 @@ import {
   bindSealed,
   checkPlain,
   checkSealed,
+  type EnvironmentPolicy,
   isSopsFile,
   kmsKeysIn,
   mergeSealed,
@@ -17,8 +18,8 @@ import {
 import { kmsOf } from "./aws.ts";
 import { recipientsElsewhere } from "./commands/bind.ts";
 import { type Document, decodeText, documentOf, withContent } from "./document.ts";
-import { findExpectation, findGoverning, type Governed, isGoverned } from "./environment.ts";
-import { withIdentities } from "./identities.ts";
+import { findExpectation, findGoverning, isGoverned } from "./environment.ts";
+import { shortRecipient, withIdentities } from "./identities.ts";
 import type { Io } from "./io.ts";
 import { isManifest } from "./kinds.ts";
 
@@ -80,20 +81,27 @@ async function mergeSecrets(io: Io, versions: ThreeVersions, options: VersionOpt
   const merge = await withIdentities(io, { ...options, ...found }, (identities) =>
     mergeSealed(contents, expectation, { identities, now: io.now(), file: name }),
   );
+  const wanted = without(environment, merge.removed);
   const complete = (sealed: string) =>
-    completed(
+    completed(merge, {
       sealed,
-      () => checkSealed(sealed, expectation, name).notices,
-      async () => {
+      check: (text) => checkSealed(text, { ...expectation, environment: wanted }, name).notices,
+      seal: async (text) => {
         const kms = await kmsOf(io, found);
-        const bind = { environment, otherRecipients: recipientsElsewhere(found), kms, now: io.now(), file: name };
+        const bind = {
+          environment: wanted,
+          otherRecipients: recipientsElsewhere(found),
+          kms,
+          now: io.now(),
+          file: name,
+        };
         return withIdentities(
           io,
           { ...options, ...found },
-          async (identities) => (await bindSealed(sealed, bind, identities)).text,
+          async (identities) => (await bindSealed(text, bind, identities)).text,
         );
       },
-    );
+    });
   return { merge, around: (sealed) => withContent(ours, sealed), complete };
 }
 
@@ -149,45 +157,62 @@ async function mergeOthers(
   const merge = await withIdentities(io, { ...options, ...governed, ...keys }, (identities) =>
     mergeSops(sources, governed?.environment ?? null, { identities, now: io.now(), file: name }),
   );
-  const complete = async (sealed: string) =>
-    governed === null
-      ? { text: sealed, notices: [] }
-      : completePlain(io, source(Buffer.from(sealed)), governed, options);
+  const complete = async (sealed: string) => {
+    if (governed === null) return { text: sealed, notices: [] };
+    const wanted = without(governed.environment, merge.removed);
+    return completed(merge, {
+      sealed,
+      check: (text) => checkPlain(source(Buffer.from(text)), wanted).notices,
+      seal: async (text) => {
+        const kms = await kmsOf(io, governed);
+        return withIdentities(io, { ...options, ...governed }, (identities) =>
+          rewrapPlain(source(Buffer.from(text)), wanted, { identities, kms, now: io.now() }),
+        );
+      },
+    });
+  };
   return { merge, around: (sealed) => (around === undefined ? sealed : withContent(around, sealed)), complete };
 }
 
-function completePlain(io: Io, source: SopsSource, governed: Governed, options: VersionOptions) {
-  const { environment } = governed;
-  const sealed = Buffer.from(source.bytes).toString();
-  return completed(
-    sealed,
-    () => checkPlain(source, environment).notices,
-    async () => {
-      const kms = await kmsOf(io, governed);
-      return withIdentities(io, { ...options, ...governed }, (identities) =>
-        rewrapPlain(source, environment, { identities, kms, now: io.now() }),
-      );
-    },
-  );
+/**
+ * The environment without recipients that one side took out: its seal.yaml, which Git merges in the same run, may not say so
+ * yet.
+ */
+function without(environment: EnvironmentPolicy, removed: readonly string[]): EnvironmentPolicy {
+  const kept = (recipients: readonly string[]): readonly string[] => recipients.filter((one) => !removed.includes(one));
+  const { ageRecipients, kmsRecipients } = environment;
+  return {
+    ...environment,
+    strictRecipients: false,
+    ageRecipients: kept(ageRecipients),
+    kmsRecipients: kept(kmsRecipients),
+  };
 }
 
-/** Runs `add` where the check names a missing recipient. That a key service is away does not undo a merge. */
+interface Completing {
+  readonly sealed: string;
+  /** Names a missing recipient, and throws for one that has to go. */
+  readonly check: (text: string) => readonly { readonly code: string }[];
+  readonly seal: (text: string) => Promise<string>;
+}
+
+/** That a key service is away does not undo a merge; a recipient that has to go does. */
 async function completed(
-  sealed: string,
-  check: () => readonly { readonly code: string; readonly message: string }[],
-  add: () => Promise<string>,
+  { removed }: SealedMerge,
+  { sealed, check, seal }: Completing,
 ): Promise<{ readonly text: string; readonly notices: readonly string[] }> {
-  const isStrict = (problem: unknown): boolean =>
-    problem instanceof SealwardError && problem.code === "recipient-missing";
+  const left = removed.map((id) => `not sealed for ${shortRecipient(id)}, which one side took out`);
+  let isForeign = false;
   try {
-    if (!check().some(({ code }) => code === "recipient-missing")) return { text: sealed, notices: [] };
+    if (!check(sealed).some(({ code }) => code === "recipient-missing")) return { text: sealed, notices: left };
   } catch (problem) {
-    if (!isStrict(problem)) throw problem;
+    if (!(problem instanceof SealwardError) || problem.code !== "recipient-foreign") throw problem;
+    isForeign = true;
   }
   try {
-    return { text: await add(), notices: [] };
+    return { text: await seal(sealed), notices: left };
   } catch (problem) {
-    if (!(problem instanceof SealwardError)) throw problem;
-    return { text: sealed, notices: [`not yet sealed for every recipient of the environment: ${problem.message}`] };
+    if (!(problem instanceof SealwardError) || isForeign) throw problem;
+    return { text: sealed, notices: [...left, `not yet sealed for every recipient: ${problem.message}`] };
   }
 }

@@ -8,12 +8,13 @@ import { type Expectation, open } from "./gate.ts";
 import { type KeyConflict, type KeyMerge, mergeByKey, type Versions } from "./key-merge.ts";
 import { type MarkerStyle, withMarkers } from "./line-merge.ts";
 import { openConfirmed } from "./own-binding.ts";
-import { openGoverned } from "./plain-gate.ts";
+import { openGoverned, ownIdentities } from "./plain-gate.ts";
 import { resealOpened as resealSecret } from "./reseal.ts";
 import { secretText } from "./secret-text.ts";
 import { resealOpened } from "./sops-change.ts";
 import type { SopsSource } from "./sops-document.ts";
-import { clearFile, type Opened } from "./sops-file.ts";
+import { clearFile, metadataOf, type Opened } from "./sops-file.ts";
+import type { SopsMetadata } from "./sops-metadata.ts";
 import type { Previous } from "./sops-seal.ts";
 import type { Leaf, StoreFile, Value } from "./store.ts";
 import { storeNamed } from "./stores.ts";
@@ -44,6 +45,8 @@ export interface SealedMerge {
   readonly conflicts: readonly MergeConflict[];
   /** True where comments of both sides could not be brought into one text. */
   readonly commentsDiffer: boolean;
+  /** Recipients (as their entries name them) that the base had and a side has no more: nothing is sealed for them again. */
+  readonly removed: readonly string[];
   /** For people: what was not as it should be and stopped nothing. */
   readonly notices: readonly string[];
   /** Both outcomes between conflict markers, each a whole sealed file; `around` puts what carries them around each. */
@@ -69,10 +72,15 @@ interface Side {
 export async function mergeSealed(
   versions: Versions<string>,
   expectation: Expectation,
-  { identities, now, file }: MergeOptions,
+  { identities: held, now, file }: MergeOptions,
 ): Promise<SealedMerge> {
-  const patient = { ...expectation, environment: { ...expectation.environment, strictRecipients: false } };
-  return mergeSides(versions, { file, isSecret: true }, async (document) => {
+  const { base } = versions;
+  const before = base === null ? null : ({ bytes: Buffer.from(base), store: "yaml", file } as const);
+  const { environment } = expectation;
+  const policyFor = (isWide: boolean) => patientWith(environment, isWide ? before : null);
+  const identities = ownIdentities(held, environment);
+  return mergeSides(versions, { file, isSecret: true }, async (document, isWide) => {
+    const patient = { ...expectation, environment: policyFor(isWide) };
     const opened = await open(document, patient, { identities, file });
     const options = { now, file };
     return {
@@ -90,14 +98,14 @@ export async function mergeSealed(
 export async function mergeSops(
   versions: Versions<SopsSource>,
   environment: EnvironmentPolicy | null,
-  { identities, now, file }: MergeOptions,
+  { identities: held, now, file }: MergeOptions,
 ): Promise<SealedMerge> {
-  const patient = environment === null ? null : { ...environment, strictRecipients: false };
-  return mergeSides(versions, { file, isSecret: false }, async (source) => {
+  const identities = environment === null ? held : ownIdentities(held, environment);
+  return mergeSides(versions, { file, isSecret: false }, async (source, isWide) => {
     const { opened } =
-      patient === null
+      environment === null
         ? await openConfirmed(storeNamed(source.store).load(source.bytes, { file }), { identities })
-        : await openGoverned(source, patient, identities);
+        : await openGoverned(source, patientWith(environment, isWide ? versions.base : null), identities);
     if (source.store === "binary")
       throw new SealwardError("merge-conflict", "Both sides changed a file that has one value only", { file });
     return {
@@ -106,6 +114,30 @@ export async function mergeSops(
       seal: (text, others) => resealOpened(opened, Buffer.from(text), now, others).text,
     };
   });
+}
+
+/**
+ * The environment as it is for looking at versions: whoever could open the base may still open a side, for one side took them
+ * out and the other has not heard of it. What is merged is not sealed for them.
+ */
+function patientWith(environment: EnvironmentPolicy, base: SopsSource | null): EnvironmentPolicy {
+  const entries = base === null ? [] : recipientsIn(base);
+  const idsOf = (kind: string): readonly string[] => entries.filter((entry) => entry.kind === kind).map(({ id }) => id);
+  return {
+    ...environment,
+    strictRecipients: false,
+    ageRecipients: [...environment.ageRecipients, ...idsOf("age")],
+    kmsRecipients: [...environment.kmsRecipients, ...idsOf("kms")],
+  };
+}
+
+function recipientsIn({ bytes, store, file }: SopsSource): SopsMetadata["recipients"] {
+  try {
+    return metadataOf(storeNamed(store).load(bytes, { file })).recipients;
+  } catch (problem) {
+    if (problem instanceof SealwardError) return [];
+    throw problem;
+  }
 }
 
 /** Reasons that time or another identity may mend: without an answer it is not known what the ancestor holds. */
@@ -120,17 +152,20 @@ interface Naming {
 async function mergeSides<T>(
   { base, ours, theirs }: Versions<T>,
   naming: Naming,
-  openSide: (version: T) => Promise<Side>,
+  /** `isWide`: those who could open the base may open it as well. */
+  openSide: (version: T, isWide: boolean) => Promise<Side>,
 ): Promise<SealedMerge> {
-  const [mine, other] = [await openSide(ours), await openSide(theirs)];
   const notices: string[] = [];
   let ancestor: Side | null = null;
   try {
-    ancestor = base === null ? null : await openSide(base);
+    ancestor = base === null ? null : await openSide(base, true);
   } catch (problem) {
     if (!(problem instanceof SealwardError) || passing.has(problem.code)) throw problem;
     notices.push(`the version that both came from does not open (${problem.code}): every difference is a conflict`);
   }
+  // Only a base that belongs here says who could open the file before.
+  const isWide = ancestor !== null;
+  const [mine, other] = [await openSide(ours, isWide), await openSide(theirs, isWide)];
   const merged = mergeByKey({ base: ancestor?.plain ?? null, ours: mine.plain, theirs: other.plain });
   if (merged === null)
     throw new SealwardError(
@@ -138,8 +173,14 @@ async function mergeSides<T>(
       "Both sides changed the structure of the file, each in its own way: it cannot be merged by key",
       { file: naming.file },
     );
+  const removed = ancestor === null ? [] : removedFrom(ancestor, [mine, other]);
   const host = hostOf({ base: ancestor, ours: mine, theirs: other });
-  return new Merge(merged, host, { sides: [mine, other], notices, isSecret: naming.isSecret });
+  return new Merge(merged, host, { sides: [mine, other], notices, removed, isSecret: naming.isSecret });
+}
+
+function removedFrom(base: Side, sides: readonly Side[]): readonly string[] {
+  const idsOf = ({ opened }: Side): readonly string[] => opened.metadata.recipients.map(({ id }) => id);
+  return idsOf(base).filter((id) => sides.some((side) => !idsOf(side).includes(id)));
 }
 
 /** Whose data key and recipients the result has: a new data key was made for a reason, and wins. */
@@ -156,6 +197,7 @@ class Merge implements SealedMerge {
   readonly text: string;
   readonly conflicts: readonly MergeConflict[];
   readonly commentsDiffer: boolean;
+  readonly removed: readonly string[];
   readonly notices: readonly string[];
 
   constructor(
@@ -164,8 +206,9 @@ class Merge implements SealedMerge {
     {
       sides,
       notices,
+      removed,
       isSecret,
-    }: { readonly sides: readonly Side[]; readonly notices: readonly string[]; readonly isSecret: boolean },
+    }: Pick<SealedMerge, "notices" | "removed"> & { readonly sides: readonly Side[]; readonly isSecret: boolean },
   ) {
     this.#merged = merged;
     this.#isSecret = isSecret;
@@ -174,6 +217,7 @@ class Merge implements SealedMerge {
     this.text = this.#seal(merged.text);
     this.conflicts = merged.conflicts.map((conflict) => inTheClear(conflict, isSecret));
     this.commentsDiffer = merged.commentsDiffer;
+    this.removed = removed;
     this.notices = notices;
   }
 

@@ -13,6 +13,7 @@ import {
   checkRecipients,
   expiredIn,
   isListed,
+  isListedEntry,
   type Notice,
   recipientsOf,
 } from "./recipients.ts";
@@ -22,6 +23,7 @@ import {
   editable,
   type OpenSopsOptions,
   outputOf,
+  rekeySops,
   rewrapSops,
   type SopsSource,
   sealSops,
@@ -113,7 +115,10 @@ export async function openGoverned(
   return { opened, notices };
 }
 
-/** The same data key for everybody whom the environment lists. @throws what opening and wrapping throw */
+/**
+ * The file for everybody whom the environment lists and nobody else: under the same data key where nobody has to go.
+ * @throws what opening and wrapping throw
+ */
 export async function rewrapPlain(
   source: SopsSource,
   environment: EnvironmentPolicy,
@@ -123,7 +128,11 @@ export async function rewrapPlain(
   const context = environmentContext(environment.name);
   const recipients = { groups: [recipientsOf(environment, context)] };
   const own = ownIdentities(identities, environment);
-  return rewrapSops(source, recipients, { ...options, identities: own, namedOnly: true, contextOf: () => context });
+  const opening = { ...options, identities: own, namedOnly: true, contextOf: () => context };
+  const present = metadataOf(storeNamed(source.store).load(source.bytes, { file: source.file })).recipients;
+  return present.every((entry) => isListedEntry(environment, entry))
+    ? rewrapSops(source, recipients, opening)
+    : rekeySops(source, { ...opening, recipients });
 }
 
 /**

@@ -1,8 +1,9 @@
 // Merging with the real Git and the real `seal` behind it, and walking through what is left.
+import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { sidesOf } from "../../src/index.ts";
+import { generateAgeIdentity, sidesOf } from "../../src/index.ts";
 import { type GitWorld, gitWorld, prodFile, valuesIn } from "./git-world.ts";
 import { canary, type GitDir, gitdir, manifest, succeed } from "./gitdir.ts";
 
@@ -84,6 +85,76 @@ describe("git merge", () => {
     world.git(["commit", "-qam", "ours"]);
     expect(world.git(["merge", "theirs"], 1)).toContain("(environment-mismatch) (merge-conflict)");
     expect((await world.run(["check"])).code).toBe(1);
+  });
+
+  test.each([
+    ["theirs", "deploy/prod/db.sealed.yaml"],
+    ["both sides", "deploy/prod/db.sealed.yaml"],
+    ["theirs", "deploy/prod/app.sealed.env"],
+  ])("seals for nobody whom %s took out: %s", async (who, path) => {
+    const world = await gitWorld();
+    const people = ["one", "two"].map((name) => {
+      const { identity, secretKey } = generateAgeIdentity();
+      const key = join(world.home, `${name}.agekey`);
+      writeFileSync(key, `${secretKey}\n`);
+      return { recipient: identity.recipient, key };
+    });
+    const [one, two] = people.map(({ recipient }) => `        - ${recipient}\n`);
+    const plain = world.read("seal.yaml");
+    const both = plain.replace(/(prod:\n {4}recipients:\n {6}age:\n)/, `$1${one}${two}`);
+    world.write("seal.yaml", both);
+    if (path.endsWith(".env")) {
+      world.write(path, "PASSWORD=p\nOTHER=o\n");
+      await succeed(world.run(["encrypt", "-i", path]));
+    } else await succeed(world.run(["bind", path]));
+    world.git(["add", "-A"]);
+    world.git(["commit", "-qm", "both"]);
+    const remove = async (line: string | undefined): Promise<void> => {
+      world.write("seal.yaml", world.read("seal.yaml").replace(line ?? "", ""));
+      if (!path.endsWith(".env")) return void (await succeed(world.run(["bind", path])));
+      const { stdout } = await succeed(
+        world.run(["decrypt", path, "--identity", join(world.home, ".config/sealward/repo/prod.agekey")], {}),
+      );
+      world.write(path, stdout);
+      await succeed(world.run(["encrypt", "-i", path]));
+    };
+    world.git(["checkout", "-q", "-b", "theirs"]);
+    if (path.endsWith(".env")) {
+      const { stdout } = await succeed(world.run(["decrypt", path]));
+      world.write("seal.yaml", world.read("seal.yaml").replace(one ?? "", ""));
+      world.write(path, stdout);
+      await succeed(world.run(["encrypt", "-i", path]));
+    } else await remove(one);
+    await succeed(world.run(["set", path, "PASSWORD"], { stdin: "theirs" }));
+    world.git(["commit", "-qam", "theirs"]);
+    world.git(["checkout", "-q", "main"]);
+    if (who === "both sides") await remove(two);
+    else await succeed(world.run(["set", path, "NEW"], { stdin: "ours" }));
+    world.git(["commit", "-qam", "ours"]);
+    const { status } = spawnSync("git", ["-C", world.path, "merge", "theirs", "-m", "merged"], {
+      env: {
+        ...process.env,
+        ...world.env,
+        PATH: `${join(world.home, "bin")}:${process.env["PATH"]}`,
+        GIT_AUTHOR_NAME: "a",
+        GIT_AUTHOR_EMAIL: "a@b",
+        GIT_COMMITTER_NAME: "a",
+        GIT_COMMITTER_EMAIL: "a@b",
+      },
+    });
+    // Where both changed seal.yaml in one place, Git leaves that to a person.
+    if (status !== 0) {
+      world.write("seal.yaml", plain);
+      if (world.read(path).includes("<<<<<<<")) await succeed(resolveWith(world, [path]));
+    }
+    const text = world.read(path);
+    expect(text).not.toContain("<<<<<<<");
+    expect(text).not.toContain(people[0]?.recipient);
+    if (who === "both sides") expect(text).not.toContain(people[1]?.recipient);
+    const elsewhere = gitdir({ [path]: text });
+    const opened = await elsewhere.run(["decrypt", path, "--identity", people[0]?.key ?? ""]);
+    expect(opened.code).toBe(5);
+    expect((await succeed(world.run(["get", path, "PASSWORD"]))).stdout).toBe("theirs");
   });
 
   test("merges what is not sealed as Git does, conflicts included", async () => {

@@ -188,7 +188,7 @@ describe("mergeSealed()", () => {
     const base = await sealed(prod);
     const merged = await merge(strange, base, await set(base, "USERNAME", "other"));
     expect(merged.conflicts.map(({ name }) => name)).toEqual(["USERNAME"]);
-    expect(merged.notices.join()).toContain("recipient-foreign");
+    expect(merged.notices.join()).toContain("identity-unmatched");
   });
 
   it("refuses a side that the gate refuses", async () => {
