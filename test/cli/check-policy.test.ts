@@ -221,6 +221,17 @@ describe("--staged", () => {
     world.git(["rm", "-q", "--cached", "secret.yaml"]);
     await succeed(world.run(["set", prodFile, "PASSWORD", "x"]));
     world.git(["commit", "-qam", "sealed"]);
+    // Git hands over an index of its own to the hook of a commit that takes more, or less, than what is staged.
+    world.write(prodFile, world.read("deploy/staging/db.sealed.yaml"));
+    world.write("deploy/prod/new.sealed.yaml", world.read(prodFile));
+    for (const command of [
+      ["-am", "all"],
+      ["-m", "one", prodFile],
+    ])
+      expect(world.git(["commit", ...command], 1)).toContain(`${prodFile}: environment-mismatch`);
+    world.git(["add", "-N", "deploy/prod/new.sealed.yaml"]);
+    world.git(["checkout", "-q", "--", prodFile]);
+    expect(world.git(["commit", "-am", "intended"], 1)).toContain("deploy/prod/new.sealed.yaml: environment-mismatch");
   });
 });
 
