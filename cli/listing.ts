@@ -1,6 +1,7 @@
 // Which files `seal check` looks at: what Git knows and does not ignore, or outside Git everything but its own folders; and
 // whether Git knows a file. Knows file names only.
 import { dirname, join, relative, resolve } from "node:path";
+import { SealwardError } from "../src/index.ts";
 import type { Io } from "./io.ts";
 import { posixRelative } from "./paths.ts";
 import { printNote } from "./report.ts";
@@ -24,7 +25,10 @@ export async function listManifests(
   const found = new Set<string>();
   for (const path of paths) {
     const start = resolve(io.cwd, path);
-    if ((await io.fs.kind(start)) !== "folder") {
+    const kind = await io.fs.kind(start);
+    if (kind === "other")
+      throw new SealwardError("file-unreadable", "Cannot look at it: it is no regular file", { file: path });
+    if (kind !== "folder") {
       await io.fs.read(start);
       found.add(start);
       continue;

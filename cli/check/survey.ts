@@ -78,7 +78,14 @@ export async function surveyFile(survey: Survey, file: string): Promise<Uint8Arr
   const path = resolve(io.cwd, file);
   // Git also lists what was deleted but not yet staged, and submodules, which are folders.
   const size = await io.fs.fileSize(path);
-  if (size === null) return null;
+  if (size === null) {
+    // A name that is no UTF-8 cannot be asked for as it is; what is in it may be anything.
+    if (file.includes("\ufffd")) {
+      const message = "The name of the file is no UTF-8, so that it cannot be looked at";
+      findings.push({ file, status: "refused", code: "file-unreadable", message });
+    }
+    return null;
+  }
   if (size > maxFileBytes) {
     const message = `The file has more than ${maxFileBytes} bytes and is not searched; a Secret could be in it`;
     findings.push({ file, status: "refused", code: "too-large", message });

@@ -1,6 +1,6 @@
 // seal check: the keyless steps of the gate over files and folders, and a search for what should be sealed and is not. Findings
 // go to stdout, everything else to stderr.
-import { relative, sep } from "node:path";
+import { relative, resolve, sep } from "node:path";
 import { type ErrorCode, mustBeSealed, SealwardError } from "../../src/index.ts";
 import { type ClearCopy, copyFinder, namesLikeSecret } from "../check/clear-copies.ts";
 import { type CheckOutput, type Finding, isError, isProblem } from "../check/finding.ts";
@@ -11,6 +11,7 @@ import { compareValues, type OpenedValues } from "../check/shared-values.ts";
 import { newSurvey, type Survey, surveyFile } from "../check/survey.ts";
 import type { Io } from "../io.ts";
 import { listManifests } from "../listing.ts";
+import { posixRelative } from "../paths.ts";
 import { startProgress } from "../progress.ts";
 import { HintedError, hintsFor, printDone, printNote, shellQuote, UsageError } from "../report.ts";
 import { findSettings, findWorkTree } from "../settings.ts";
@@ -142,7 +143,7 @@ async function fix(io: Io, survey: Survey): Promise<void> {
 }
 
 async function report(io: Io, { findings, others, templates }: Survey, options: CheckOptions): Promise<void> {
-  await io.stdout.write(written(findings, options.output));
+  await io.stdout.write(written(await placed(io, findings, options.output), options.output));
   const count = (status: Finding["status"]): number => findings.filter((finding) => finding.status === status).length;
   const warned = count("warning") === 0 ? "" : `, ${count("warning")} to look at`;
   await printDone(
@@ -159,6 +160,14 @@ async function report(io: Io, { findings, others, templates }: Survey, options: 
   if (failing.length === 0) return;
   const message = `The check found ${failing.length} ${failing.length === 1 ? "thing" : "things"} to correct`;
   throw new HintedError("check-failed", message, { hint: hintsByCode(failing) });
+}
+
+/** What other programs show beside the files of a repository has paths from its top, wherever the check was run. */
+async function placed(io: Io, findings: readonly Finding[], output: CheckOutput): Promise<readonly Finding[]> {
+  const tree = await findWorkTree(io, await io.fs.realPath(io.cwd));
+  if (tree === null || (output !== "sarif" && output !== "github")) return findings;
+  const here = await io.fs.realPath(io.cwd);
+  return findings.map((finding) => ({ ...finding, file: posixRelative(tree, resolve(here, finding.file)) }));
 }
 
 /** What to do about each kind of finding, with the file where there is but one. */

@@ -378,9 +378,23 @@ describe("output", () => {
     const moved = JSON.parse((await check(dir, "--output", "sarif")).stdout).runs[0].results[0];
     expect(moved.partialFingerprints).toEqual(result.partialFingerprints);
     expect(moved.locations[0].physicalLocation.region.startLine).toBe(3);
+    mkdirSync(join(dir.path, "sub"));
+    const below = await dir.run(["check", "--no-gitleaks", "--output", "sarif", ".."], { cwd: "sub" });
+    expect(JSON.parse(below.stdout).runs[0].results[0]).toMatchObject({
+      locations: [{ physicalLocation: { artifactLocation: { uri: "a%20b.yaml" } } }],
+    });
     const clean = JSON.parse((await check(await sealedRepository(), "--output", "sarif")).stdout);
     expect(clean.runs[0].results).toEqual([]);
   });
+});
+
+test("what cannot be looked at is refused, and not passed over", async () => {
+  const dir = await sealedRepository();
+  writeFileSync(Buffer.concat([Buffer.from(`${dir.path}/odd`), Buffer.from([0xff]), Buffer.from(".yaml")]), manifest());
+  spawnSync("mkfifo", [join(dir.path, "pipe.yaml")]);
+  const { code, stdout } = await check(dir);
+  expect([code, stdout]).toEqual([1, expect.stringContaining(": file-unreadable: The name of the file is no UTF-8")]);
+  expect((await check(dir, "pipe.yaml")).code).toBe(6);
 });
 
 test("literals of a dotenv file and a Dockerfile are found in time, whatever the text", () => {
