@@ -39,7 +39,11 @@ export async function writeWhole(
     const target = await realpath(path).catch(() => path);
     const mode = await stat(target).then(
       (found) => found.mode & 0o777,
-      () => null,
+      (cause: NodeJS.ErrnoException) => {
+        // A file whose mode cannot be seen would get another.
+        if (cause.code !== "ENOENT") throw cause;
+        return null;
+      },
     );
     await removeLeft(target);
     temporary = sibling(target, options.plaintext ? "plain.yaml" : "tmp");
