@@ -15,6 +15,7 @@ import { version } from "./version.ts";
 const example = `
 Example:
   $ seal init                                        # once: seal.yaml and a key for each environment
+  $ seal git install                                 # once in each clone: merge by key, check each commit
   $ kubectl create secret generic db -n payments --from-literal=PASSWORD=… \\
       --dry-run=client -o yaml | seal --env prod -o deploy/prod/db.sealed.yaml
   $ seal set deploy/prod/db.sealed.yaml PASSWORD < new-password
