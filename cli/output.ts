@@ -1,5 +1,5 @@
 // Where a command's outcome goes: stdout, a file, or back into the file it came from, and what may be replaced by it.
-import { dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { isSealed, readManifest, SealwardError } from "../src/index.ts";
 import { type Document, documentOf, type Input, readText } from "./document.ts";
 import type { Io } from "./io.ts";
@@ -89,6 +89,18 @@ export async function replaceInput(
 ): Promise<void> {
   if (!(await io.fs.replace(input.path, { expected: input.bytes, data, plaintext })))
     throw new ChangedMeanwhile(input.name);
+}
+
+/**
+ * For a file that is ours to write by its name alone: in a repository that somebody else wrote it may be a link to anywhere.
+ * @throws file-unwritable
+ */
+export async function assertNoLink(io: Io, path: string): Promise<void> {
+  const expected = join(await io.fs.realPath(dirname(path)), basename(path));
+  if ((await io.fs.realPath(path)) === expected) return;
+  throw new HintedError("file-unwritable", `Cannot write ${path}: it is a symbolic link`, {
+    hint: "put a file in its place, if the repository is one that you trust",
+  });
 }
 
 /** What a sealed file claims to be; null for anything else, whatever is wrong with it. */

@@ -113,6 +113,9 @@ function count(counts: Map<string, number>, text: string, change: number): numbe
   return now;
 }
 
+/** Each change by key reads the text again: some hundred in a usual file, and not for minutes in one that is made for it. */
+const maxWork = 100_000_000;
+
 /** The text with exactly these values. Null where it cannot be read or brought there. */
 function withUnits(like: StoreFile, text: string, wanted: Units): string | null {
   const expected = withoutFilled(wanted);
@@ -121,6 +124,10 @@ function withUnits(like: StoreFile, text: string, wanted: Units): string | null 
     if (file === null) return null;
     const present = unitsOf(file.documents);
     const isWhole = file.documents.length === 1;
+    const changes =
+      [...present.keys()].filter((key) => !expected.has(key)).length +
+      [...expected].filter(([key, { content }]) => present.get(key)?.content !== content).length;
+    if (changes * text.length > maxWork) return null;
     for (const [key, { path }] of present) {
       if (expected.has(key) || !isWhole || isEmptyMap(present.get(key))) continue;
       file = file.store.load(Buffer.from(file.unset(path)), { file: like.file });

@@ -28,8 +28,29 @@ export function mergeLines(
   const [a, o, b] = [linesOf(ours), linesOf(base), linesOf(theirs)];
   if (!isComparable(o, a) || !isComparable(o, b)) return null;
   const regions = diff3Merge(a, o, b, { excludeFalseConflicts: true });
-  const text = regions.map(({ ok, conflict }) => (ok ?? conflict?.a ?? []).join("")).join("");
-  return { text, isClean: regions.every(({ conflict }) => conflict === undefined) };
+  let isClean = true;
+  const parts = regions.map(({ ok, conflict }) => {
+    if (conflict === undefined) return (ok ?? []).join("");
+    const merged = lineByLine(conflict);
+    isClean &&= merged !== null;
+    return (merged ?? conflict.a).join("");
+  });
+  return { text: parts.join(""), isClean };
+}
+
+/** Values that stand on lines side by side and were changed one by one. Null where that does not settle it. */
+function lineByLine({
+  a,
+  o,
+  b,
+}: {
+  readonly a: string[];
+  readonly o: string[];
+  readonly b: string[];
+}): string[] | null {
+  if (a.length !== o.length || b.length !== o.length) return null;
+  const isSettled = o.every((line, at) => a[at] === line || b[at] === line || a[at] === b[at]);
+  return isSettled ? o.map((line, at) => (a[at] === line ? (b[at] ?? line) : (a[at] ?? line))) : null;
 }
 
 export interface MarkerStyle {

@@ -231,14 +231,21 @@ class Merge implements SealedMerge {
 
   resolve(decisions: ReadonlyMap<string, Decision>, comments: "ours" | "theirs" = "ours"): string {
     const { plain } = this.#host;
-    const start = comments === "ours" ? this.#merged.text : this.#merged.theirsText;
+    const { conflicts } = this.#merged;
+    const decisionFor = ({ path }: KeyConflict): Decision => {
+      const decision = decisions.get(nameOf(path, this.#isSecret));
+      if (decision === undefined) throw new TypeError(`${nameOf(path, this.#isSecret)} is not decided`);
+      return decision;
+    };
+    // From the side that most is taken from, where its comments are the other's as well: each value that is set costs a reading.
+    const theirs = conflicts.filter((conflict) => decisionFor(conflict) === "theirs").length;
+    const side = this.commentsDiffer ? comments : theirs * 2 > conflicts.length ? "theirs" : "ours";
+    const start = side === "ours" ? this.#merged.text : this.#merged.theirsText;
     let file = plain.store.load(Buffer.from(start), { file: plain.file });
-    for (const conflict of this.#merged.conflicts) {
-      const name = nameOf(conflict.path, this.#isSecret);
-      const decision = decisions.get(name);
-      if (decision === undefined) throw new TypeError(`${name} is not decided`);
+    for (const conflict of conflicts) {
+      const decision = decisionFor(conflict);
       const value = decided(conflict, decision, this.#isSecret);
-      if (value === null && conflict[comments] === null) continue;
+      if (decision === side || (value === null && conflict[side] === null)) continue;
       const text = value === null ? file.unset(conflict.path) : file.set(conflict.path, value);
       file = file.store.load(Buffer.from(text), { file: plain.file });
     }

@@ -71,6 +71,8 @@ export async function newSurvey(io: Io, env: string | undefined): Promise<Survey
 
 // Far above any manifest, and what can still be searched in seconds.
 const maxFileBytes = 128 * 1024 * 1024;
+/** Each is read by itself. */
+const maxDocuments = 10_000;
 
 /** The bytes that were looked at; null for what is no file or too large. @throws config-invalid */
 export async function surveyFile(survey: Survey, file: string): Promise<Uint8Array | null> {
@@ -119,12 +121,14 @@ async function surveyBytes(survey: Survey, { file, path, bytes }: Surveyed): Pro
   try {
     const text = decodeText(bytes, file);
     const pieces = splitDocuments(text);
+    if (pieces.length > maxDocuments)
+      throw new SealwardError("too-large", `The file has more than ${maxDocuments} documents and is not searched`);
     if (pieces.length === 1) await surveyPiece(survey, source, { text, lineOffset: 0 });
     else for (const piece of pieces) await surveyOneOfSeveral(survey, source, piece);
   } catch (problem) {
     if (!(problem instanceof SealwardError) || problem.code === "config-invalid") throw problem;
     if (problem.code === "not-a-secret") await surveyOther(survey, source, path);
-    else if (looksBroken(loose)) findings.push(refusal(file, problem));
+    else if (problem.code === "too-large" || looksBroken(loose)) findings.push(refusal(file, problem));
     else templates.add(file);
   }
 }

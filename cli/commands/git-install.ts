@@ -6,6 +6,7 @@ import { decodeText } from "../document.ts";
 import { askGit, gitPath, requireGit, requireWorkTree } from "../git.ts";
 import type { Io } from "../io.ts";
 import { withBlock } from "../marked-block.ts";
+import { assertNoLink } from "../output.ts";
 import { HintedError, printDone, printNote, UsageError } from "../report.ts";
 import { findSettings, shown } from "../settings.ts";
 
@@ -114,6 +115,7 @@ async function changeFile(
   change: (text: string) => string,
   options: { readonly program?: boolean } = {},
 ): Promise<void> {
+  await assertNoLink(io, file);
   const kind = await io.fs.kind(file);
   if (kind !== null && kind !== "file")
     throw new SealwardError("file-unwritable", `Cannot write "${shown(io, file)}": it is no regular file`);

@@ -397,6 +397,13 @@ test("what cannot be looked at is refused, and not passed over", async () => {
   expect((await check(dir, "pipe.yaml")).code).toBe(6);
 });
 
+test("a file of documents without end is refused, and not read for minutes", async () => {
+  const dir = await sealedRepository();
+  dir.write("many.yaml", "kind: Secret\ndata: {a: b}\n---\n".repeat(20_000));
+  const { code, stdout } = await check(dir);
+  expect([code, stdout]).toEqual([1, expect.stringContaining("many.yaml: too-large: The file has more than")]);
+});
+
 test("literals of a dotenv file and a Dockerfile are found in time, whatever the text", () => {
   for (const part of ["ENV A=\\\n", "ENV ", "A=", "ENV A='", 'ENV "', "export "]) {
     const text = part.repeat(20_000);

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { withBlock } from "../../cli/marked-block.ts";
@@ -86,6 +86,18 @@ describe("git install", () => {
     const said = await succeed(other.run(["git", "install"]));
     expect(said.stderr).toContain("belongs to the repository: add the line `seal check --staged`");
     expect(other.read(".husky/pre-commit")).toBe("npm test\n");
+  });
+
+  test("writes through no link that came with the repository", async () => {
+    const dir = await sealedRepository();
+    const outside = join(dir.home, "profile");
+    writeFileSync(outside, "# mine\n");
+    symlinkSync(outside, join(dir.path, ".gitattributes"));
+    const { code, stderr } = await dir.run(["git", "install"]);
+    expect([code, stderr]).toEqual([6, expect.stringContaining("it is a symbolic link (file-unwritable)")]);
+    expect(readFileSync(outside, "utf8")).toBe("# mine\n");
+    symlinkSync(join(dir.home, "nowhere"), join(dir.path, ".git/hooks/pre-commit"));
+    expect((await dir.run(["git", "install"])).code).toBe(6);
   });
 
   test("works in a linked work tree and below the top of one", async () => {

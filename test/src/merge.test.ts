@@ -341,3 +341,33 @@ describe("mergeSops()", () => {
     );
   });
 });
+
+describe("a file with thousands of values", () => {
+  const many = (change: (at: number) => string): string =>
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: payments\nstringData:\n${Array.from({ length: 3000 }, (_, at) => `  K${at}: ${change(at)}\n`).join("")}`;
+
+  it("is merged where both sides changed every other line, and given up where that takes too long", async () => {
+    const base = await sealed(
+      prod,
+      many(() => "base"),
+    );
+    const [ours, theirs] = await Promise.all([
+      edit(base, () => many((at) => (at % 2 === 0 ? "ours" : "base")), 1),
+      edit(base, () => many((at) => (at % 2 === 1 ? "theirs" : "base")), 2),
+    ]);
+    const merged = await merge(base, ours, theirs);
+    expect(merged.conflicts).toEqual([]);
+    expect(await open(merged.text)).toMatchObject({ K0: "ours", K1: "theirs", K2999: "theirs" });
+    const reversed = await edit(
+      base,
+      (plain) => {
+        const lines = plain.trimEnd().split("\n");
+        const start = lines.indexOf("stringData:") + 1;
+        return `${[...lines.slice(0, start), ...lines.slice(start).reverse()].join("\n").replaceAll(": base", ": other")}\n`;
+      },
+      3,
+    );
+    const one = await edit(base, (plain) => plain.replace("K5: base", "K5: mine"), 4);
+    await expectRefusal(() => merge(base, reversed, one), "merge-conflict");
+  });
+});
