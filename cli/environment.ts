@@ -104,6 +104,12 @@ export async function requireExpectation(
   return found;
 }
 
+/** Who opens the files of other environments. */
+export function recipientsElsewhere({ settings, environment }: Governed): readonly string[] {
+  const others = [...settings.config.environments.values()].filter(({ name }) => name !== environment.name);
+  return others.flatMap(({ ageRecipients, kmsRecipients }) => [...ageRecipients, ...kmsRecipients]);
+}
+
 export const configMissing = (action: string, file: string): SealwardError =>
   new SealwardError("config-missing", `${action}: no seal.yaml governs the file`, { file });
 

@@ -16,9 +16,8 @@ import {
   storeOf,
 } from "../src/index.ts";
 import { kmsOf } from "./aws.ts";
-import { recipientsElsewhere } from "./commands/bind.ts";
 import { type Document, decodeText, documentOf, withContent } from "./document.ts";
-import { findExpectation, findGoverning, isGoverned } from "./environment.ts";
+import { findExpectation, findGoverning, isGoverned, recipientsElsewhere } from "./environment.ts";
 import { shortRecipient, withIdentities } from "./identities.ts";
 import type { Io } from "./io.ts";
 import { isManifest } from "./kinds.ts";

@@ -3,7 +3,7 @@
 import { bindSealed, type Scope } from "../../src/index.ts";
 import { kmsOf } from "../aws.ts";
 import { readChangeable, withContent } from "../document.ts";
-import { type Governed, requireExpectation } from "../environment.ts";
+import { recipientsElsewhere, requireExpectation } from "../environment.ts";
 import { withIdentities } from "../identities.ts";
 import type { Io } from "../io.ts";
 import { assertFolder, assertMayWrite, deliver, deliverBack } from "../output.ts";
@@ -64,10 +64,4 @@ export async function bind(io: Io, file: string, options: BindOptions): Promise<
     `bound ${[info.namespace, info.name].filter(Boolean).join("/")} to ${info.environment} (${info.scope}): ${options.out ?? file}`,
   );
   for (const change of differences) await printDone(io, `  ${change}`);
-}
-
-/** Who opens the files of other environments. */
-export function recipientsElsewhere({ settings, environment }: Governed): readonly string[] {
-  const others = [...settings.config.environments.values()].filter(({ name }) => name !== environment.name);
-  return others.flatMap(({ ageRecipients, kmsRecipients }) => [...ageRecipients, ...kmsRecipients]);
 }
