@@ -29,7 +29,7 @@ const commands = [
   ["wrap", file],
   ["status", file],
   ["view", "--keys", file],
-  ["git", "textconv", file],
+  ["git", "textconv", "--", file],
   ["env", "manifest", "prod"],
   ["kms", "policy", "--env", "vault"],
   ["keygen"],

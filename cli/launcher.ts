@@ -53,8 +53,10 @@ function printsVersion([flag, ...others]: readonly string[]): boolean {
 }
 
 /** False where anything is out of the ordinary: the program knows what to say then. */
-function showsFile([group, command, file, ...others]: readonly string[]): boolean {
-  if (group !== "git" || command !== "textconv" || file === undefined || file.startsWith("-") || others.length > 0)
+function showsFile([group, command, ...words]: readonly string[]): boolean {
+  // As `seal git install` has Git call it: what follows the two dashes is a file, whatever it is called.
+  const [dashes, file, ...others] = words;
+  if (group !== "git" || command !== "textconv" || dashes !== "--" || file === undefined || others.length > 0)
     return false;
   let bytes: Buffer;
   try {

@@ -1,7 +1,8 @@
 // Files and folders that only their owner reads: made where nothing is yet, and wiped when they have served. Knows nothing
 // about what the bytes mean.
-import { chmod, mkdir, mkdtemp, open, readdir, rm } from "node:fs/promises";
+import { chmod, lstat, mkdir, mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { getuid } from "node:process";
 import { failure } from "./file-failure.ts";
 import { anyMark, isLeft, processMark } from "./own-process.ts";
 import { createWhole } from "./writing.ts";
@@ -30,12 +31,19 @@ export async function privateFolder(parent: string): Promise<string | null> {
   }
 }
 
-/** A folder of another user's is one that cannot be entered, and stays. */
+/** Made by this user, and entered by nobody else since. */
+async function isOwn(folder: string): Promise<boolean> {
+  const { uid, mode } = await lstat(folder);
+  return getuid === undefined || (uid === getuid() && (mode & 0o077) === 0);
+}
+
+/** A folder of another user's stays, whatever it is called. */
 async function wipeLeftFolders(parent: string): Promise<void> {
   const own = new RegExp(`^seal-${anyMark}-[A-Za-z0-9]{6}$`);
   for (const entry of await readdir(parent, { withFileTypes: true })) {
     const [, left] = own.exec(entry.name) ?? [];
-    if (entry.isDirectory() && isLeft(left)) await wipeFolder(join(parent, entry.name)).catch(() => undefined);
+    if (entry.isDirectory() && isLeft(left) && (await isOwn(join(parent, entry.name))))
+      await wipeFolder(join(parent, entry.name)).catch(() => undefined);
   }
 }
 

@@ -12,13 +12,15 @@ export interface StagedFiles {
   readonly changed: readonly string[];
   /** Paths that are in several stages: a merge that is not resolved. */
   readonly unmerged: readonly string[];
+  /** Paths that are no UTF-8. */
+  readonly unreadable: readonly string[];
   readonly tree: string;
 }
 
 /** @throws git-failed outside a work tree */
 export async function stagedFiles(io: Io): Promise<StagedFiles> {
   const tree = await requireWorkTree(io, io.cwd);
-  const { regular, unmerged } = await indexOf(io, tree);
+  const { regular, unmerged, unreadable } = await indexOf(io, tree);
   const changed = await changedIn(io, tree, regular);
   const isPolicy = (path: string): boolean => /(?:^|\/)seal\.yaml$/.test(path);
   const looked = changed.some(isPolicy) ? [...regular.keys()] : changed;
@@ -27,24 +29,31 @@ export async function stagedFiles(io: Io): Promise<StagedFiles> {
   const objects = new Map([...named].map((path) => [path, regular.get(path) ?? ""]));
   const blobs = await readBlobs(io, tree, [...new Set(objects.values())]);
   const contents = new Map([...objects].map(([path, object]) => [path, blobs.get(object) ?? null]));
-  return { fs: overIndex(io.fs, { tree, regular, contents }), changed: looked, unmerged, tree };
+  return { fs: overIndex(io.fs, { tree, regular, contents }), changed: looked, unmerged, unreadable, tree };
 }
 
 /** Symbolic links and submodules are no files whose content counts. */
 async function indexOf(
   io: Io,
   tree: string,
-): Promise<{ readonly regular: ReadonlyMap<string, string>; readonly unmerged: readonly string[] }> {
+): Promise<{
+  readonly regular: ReadonlyMap<string, string>;
+  readonly unmerged: readonly string[];
+  readonly unreadable: readonly string[];
+}> {
   const regular = new Map<string, string>();
   const unmerged = new Set<string>();
+  const unreadable = new Set<string>();
   const listed = Buffer.from(await requireGit(io, ["ls-files", "--stage", "-z"], { cwd: tree })).toString();
   for (const entry of listed.split("\0")) {
     const [, mode, object, stage, path] = /^(\d+) ([0-9a-f]+) (\d)\t([\s\S]+)$/.exec(entry) ?? [];
     if (path === undefined || object === undefined) continue;
-    if (stage !== "0") unmerged.add(path);
+    // Several such names read as one, so none of them can be told from the others.
+    if (path.includes("\ufffd")) unreadable.add(path);
+    else if (stage !== "0") unmerged.add(path);
     else if (mode?.startsWith("100")) regular.set(path, object);
   }
-  return { regular, unmerged: [...unmerged] };
+  return { regular, unmerged: [...unmerged], unreadable: [...unreadable] };
 }
 
 /** Against an empty tree where there is no commit yet: git does that by itself. */

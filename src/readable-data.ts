@@ -69,7 +69,10 @@ function encodedEdits(source: YamlSource, node: Scalar, before: Known | undefine
   const [start] = rangeOf(node);
   if (node.tag === binaryTag || node.tag === tag) {
     const at = source.text.lastIndexOf(tag, start);
-    return at < 0 ? [] : [{ start: at, end: start, text: "" }];
+    // Only the tag of this very value: the same word may stand in a comment before it.
+    if (at < 0 || !/^[ \t]*$/.test(source.text.slice(at + tag.length, start)))
+      throw source.refusal("shape-invalid", `Write the tag as ${tag}, right before the value on the same line`, node);
+    return [{ start: at, end: start, text: "" }];
   }
   if (value === "" || node.tag !== undefined) return [];
   const bytes = Buffer.from(value);

@@ -14,9 +14,15 @@ export function isReference(value: string): boolean {
     bare === "" ||
     bare.startsWith("ENC[") ||
     /^\$(?:\w+|\{[^}]*\}|\([^)]*\))$/.test(bare) ||
-    /\{\{.*\}\}/s.test(bare) ||
+    hasAction(bare) ||
     /^<[^>]*>$/.test(bare)
   );
+}
+
+/** A template action somewhere in it. Not a pattern: those look again from each brace. */
+function hasAction(text: string): boolean {
+  const start = text.indexOf("{{");
+  return start >= 0 && text.indexOf("}}", start) >= 0;
 }
 
 const unquoted = (value: string): string => value.trim().replace(/^(["'])(.*)\1$/s, "$2");

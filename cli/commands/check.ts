@@ -61,7 +61,11 @@ async function stagedTask(io: Io): Promise<Task> {
   const first = staged.unmerged.map(
     (path): Finding => ({ file: named(path), status: "refused", code: "merge-conflict", message }),
   );
-  return { looked: withStaged(io, staged), files: staged.changed.map(named).sort(), first };
+  const unnamed = "The name of the file is no UTF-8, so that it cannot be looked at";
+  const odd = staged.unreadable.map(
+    (path): Finding => ({ file: named(path), status: "refused", code: "file-unreadable", message: unnamed }),
+  );
+  return { looked: withStaged(io, staged), files: staged.changed.map(named).sort(), first: [...first, ...odd] };
 }
 
 async function usualTask(io: Io, paths: readonly string[]): Promise<Task> {

@@ -50,10 +50,10 @@ const quotedPattern = (pattern: string): string => (/\s/.test(pattern) ? JSON.st
 async function changeConfig({ io, tree, command, isRemoved }: Change): Promise<void> {
   const values: readonly (readonly [string, string])[] = [
     ["merge.seal.name", "sealed files by key"],
-    ["merge.seal.driver", `${command} git merge %O %A %B %L %P`],
+    ["merge.seal.driver", `${command} git merge -- %O %A %B %L %P`],
     // Of the bases of a criss-cross merge nothing is opened: one side stands for both.
     ["merge.seal.recursive", "binary"],
-    ["diff.seal.textconv", `${command} git textconv`],
+    ["diff.seal.textconv", `${command} git textconv --`],
     ["diff.seal.cachetextconv", "false"],
   ];
   for (const [name, value] of values) {

@@ -47,14 +47,14 @@ export const git: Declarations = {
       .command("merge <base> <ours> <theirs> <size> <path>")
       .description("merge three versions of a sealed file by key into OURS: for Git to run as a merge driver")
       .option("--identity <file>", "an age identity file to open them with (repeatable)", collect)
-      .addHelpText("after", "\nExample:\n  $ git config merge.seal.driver 'seal git merge %O %A %B %L %P'")
+      .addHelpText("after", "\nExample:\n  $ git config merge.seal.driver 'seal git merge -- %O %A %B %L %P'")
       .action(async (base: string, ours: string, theirs: string, size: string, path: string, options) =>
         (await import("../commands/git-merge.ts")).gitMerge(io, { base, ours, theirs, size, path }, options),
       );
     git
       .command("textconv <file>")
       .description("print a sealed file with fingerprints in place of ciphertext: for Git to run; needs no key")
-      .addHelpText("after", "\nExample:\n  $ git config diff.seal.textconv 'seal git textconv'")
+      .addHelpText("after", "\nExample:\n  $ git config diff.seal.textconv 'seal git textconv --'")
       .action(async (file: string) => (await import("../commands/git-textconv.ts")).gitTextconv(io, file));
   },
 };

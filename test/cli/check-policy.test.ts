@@ -391,6 +391,8 @@ describe("output", () => {
 test("what cannot be looked at is refused, and not passed over", async () => {
   const dir = await sealedRepository();
   writeFileSync(Buffer.concat([Buffer.from(`${dir.path}/odd`), Buffer.from([0xff]), Buffer.from(".yaml")]), manifest());
+  spawnSync("git", ["add", "-A"], { cwd: dir.path });
+  expect((await check(dir, "--staged")).stdout).toContain(": file-unreadable: The name of the file is no UTF-8");
   spawnSync("mkfifo", [join(dir.path, "pipe.yaml")]);
   const { code, stdout } = await check(dir);
   expect([code, stdout]).toEqual([1, expect.stringContaining(": file-unreadable: The name of the file is no UTF-8")]);
@@ -405,6 +407,8 @@ test("a file of documents without end is refused, and not read for minutes", asy
 });
 
 test("literals of a dotenv file and a Dockerfile are found in time, whatever the text", () => {
+  for (const part of ["A={{", "ENV PASSWORD={{{{", "{{"])
+    expect([...literalsIn(`A=${part.repeat(200_000)}`)]).toHaveLength(1);
   for (const part of ["ENV A=\\\n", "ENV ", "A=", "ENV A='", 'ENV "', "export "]) {
     const text = part.repeat(20_000);
     expect([...dockerLiteralsIn(text), ...literalsIn(text)].length).toBeGreaterThanOrEqual(0);

@@ -162,7 +162,7 @@ describe("git diff", () => {
   test("the launcher shows the same as the program", async () => {
     const dir = await sealedRepository();
     const shown = (await succeed(dir.run(["git", "textconv", file]))).stdout;
-    const launched = spawnSync(process.execPath, [resolve("dist/seal.cjs"), "git", "textconv", file], {
+    const launched = spawnSync(process.execPath, [resolve("dist/seal.cjs"), "git", "textconv", "--", file], {
       cwd: dir.path,
       encoding: "utf8",
     });

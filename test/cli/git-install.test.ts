@@ -14,8 +14,8 @@ describe("git install", () => {
     expect(world.git(["config", "--get-regexp", "^(merge|diff)\\.seal\\."]).split("\n").sort().filter(Boolean)).toEqual(
       [
         "diff.seal.cachetextconv false",
-        "diff.seal.textconv seal git textconv",
-        "merge.seal.driver seal git merge %O %A %B %L %P",
+        "diff.seal.textconv seal git textconv --",
+        "merge.seal.driver seal git merge -- %O %A %B %L %P",
         "merge.seal.name sealed files by key",
         "merge.seal.recursive binary",
       ],
@@ -67,7 +67,7 @@ describe("git install", () => {
     const dir = await sealedRepository();
     await succeed(dir.run(["git", "install", "--command", "npx --no-install seal"]));
     expect(dir.read(hook)).toContain("npx --no-install seal check --staged || exit $?");
-    expect(dir.read(".git/config")).toContain("driver = npx --no-install seal git merge %O %A %B %L %P");
+    expect(dir.read(".git/config")).toContain("driver = npx --no-install seal git merge -- %O %A %B %L %P");
     for (const command of ["seal; rm -rf .", "seal $(x)", "seal\nx", "seal | tee", "'seal'", "seal %O #"])
       expect((await dir.run(["git", "install", "--command", command])).code, command).toBe(2);
   });

@@ -157,6 +157,27 @@ describe("git merge", () => {
     expect((await succeed(world.run(["get", path, "PASSWORD"]))).stdout).toBe("theirs");
   });
 
+  test("merges and shows a file whose name looks like a flag", async () => {
+    const world = await gitWorld();
+    const path = "-x.sealed.yaml";
+    const config = world.read("seal.yaml");
+    const paths = /prod:[\s\S]*?paths:[^\n]*\n(?: +- [^\n]*\n)*/.exec(config)?.[0] ?? "";
+    expect(paths).toContain("**/prod/**");
+    world.write(
+      "seal.yaml",
+      config.replace(paths, paths.replace(/paths:[\s\S]*$/, 'paths: ["**/prod/**", "*.sealed.yaml"]\n')),
+    );
+    await succeed(world.run(["--env", "prod", "-o", `./${path}`], { stdin: manifest() }));
+    world.git(["add", "-A"]);
+    world.git(["commit", "-qm", "odd"]);
+    await world.branch("theirs", `./${path}`, { PASSWORD: "theirs" });
+    await succeed(world.run(["set", `./${path}`, "NEW"], { stdin: "ours" }));
+    expect(world.git(["diff"])).toContain("sealed#");
+    world.git(["commit", "-qam", "ours"]);
+    world.git(["merge", "theirs", "-m", "merged"]);
+    expect(await valuesIn(world, `./${path}`)).toMatchObject({ PASSWORD: "theirs", NEW: "ours" });
+  });
+
   test("merges what is not sealed as Git does, conflicts included", async () => {
     const world = await gitWorld();
     const plain = "deploy/prod/kustomization.yaml";

@@ -96,6 +96,14 @@ describe("editing a sealed file with data", () => {
     ]);
   });
 
+  it("refuses a tag that is not where it is written, and loses no key for one in a comment", async () => {
+    for (const line of [
+      "  # bytes take !!binary\n  P: !<tag:yaml.org,2002:binary> //4=\n",
+      "  P: !!binary # !!binary\n    //4=\n",
+    ])
+      await expectRefusal(() => edit((plain) => plain.replace("data:\n", `data:\n${line}`)), "shape-invalid");
+  });
+
   it("takes what looks like base64 and is not tagged for the text that it is", async () => {
     const { text } = await edit((plain) => plain.replace("A: one", "A: b25l"));
     const { data } = await openSealed(text, here, [prod.identity]);
