@@ -9,7 +9,12 @@ export function redactor(values: ReadonlyMap<string, Uint8Array>): (chunk: Uint8
   const labels = new Map<string, string>();
   for (const [key, value] of values) {
     if (value.length < shortestRedacted) continue;
-    for (const form of formsOf(value)) if (!labels.has(form)) labels.set(form, `[redacted ${key}]`);
+    // A shell drops line breaks at the end.
+    const bare = Buffer.from(value)
+      .toString("latin1")
+      .replace(/[\r\n]+$/, "");
+    const forms = [...formsOf(value), ...formsOf(Buffer.from(bare, "latin1"))];
+    for (const form of forms) if (!labels.has(form)) labels.set(form, `[redacted ${key}]`);
   }
   // Of those that begin at one place, the longest.
   const needles = [...labels.keys()].sort((a, b) => b.length - a.length);

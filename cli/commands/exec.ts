@@ -104,7 +104,7 @@ async function valuesOf(io: Io, names: readonly string[], options: ExecOptions):
 
 /** Variables with which whoever writes a file would choose what runs, and not only with which values. */
 const dangerous =
-  /^(?:PATH|HOME|IFS|ENV|BASH_ENV|BASH_FUNC.*|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND|LD_.*|DYLD_.*|NODE_.*|PYTHON.*|PERL.*|RUBY.*|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|GIT_.*|SSH_.*|EDITOR|VISUAL|PAGER|SHELL|TMPDIR|SOPS_.*|SEAL_.*|npm_.*)$/i;
+  /^(?:PATH|HOME|IFS|GCONV_PATH|GLIBC_.*|DOTNET_.*|COR_.*|CORECLR_.*|OPENSSL_.*|LESS.*|PSQL.*|MANPAGER|BROWSER|LUA_.*|MAKEFLAGS|RUSTC_.*|CLASSPATH|PHP.*|R_.*|ZDOTDIR|XDG_.*|KUBECONFIG|.*_PROXY|AWS_.*|ENV|BASH_ENV|BASH_FUNC.*|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND|LD_.*|DYLD_.*|NODE_.*|PYTHON.*|PERL.*|RUBY.*|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|GIT_.*|SSH_.*|EDITOR|VISUAL|PAGER|SHELL|TMPDIR|SOPS_.*|SEAL_.*|npm_.*)$/i;
 
 function assertVariables(values: ReadonlyMap<string, Uint8Array>, { allowEnv = [] }: ExecOptions): void {
   for (const [key, value] of values) {

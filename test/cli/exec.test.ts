@@ -209,6 +209,11 @@ describe("redactor()", () => {
     );
   });
 
+  test("knows a value without its last line break", () => {
+    const filter = redactor(new Map([["A", Buffer.from("of-several-lines\n")]]));
+    expect(Buffer.concat([filter(Buffer.from("[of-several-lines]")), filter(null)]).toString()).toBe("[[redacted A]]");
+  });
+
   test("changes nothing where there is nothing to hide", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array()), (chunks) => {
